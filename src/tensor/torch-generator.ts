@@ -20,21 +20,15 @@ const { fround, sqrt } = Math;
 /** f32 fused multiply-add: the product of two f32 is exact in a double, so only the sum rounds (twice, very rarely). */
 const fma = (a: number, b: number, c: number): number => fround(a * b + c);
 
-const LOG = [
-  7.0376836292e-2, -1.151461031e-1, 1.167699874e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-  2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
-].map(fround);
-const [L0, L1, L2, L3, L4, L5, L6, L7, L8] = LOG as [
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const L0 = fround(7.0376836292e-2);
+const L1 = fround(-1.151461031e-1);
+const L2 = fround(1.167699874e-1);
+const L3 = fround(-1.2420140846e-1);
+const L4 = fround(1.4249322787e-1);
+const L5 = fround(-1.6668057665e-1);
+const L6 = fround(2.0000714765e-1);
+const L7 = fround(-2.4999993993e-1);
+const L8 = fround(3.3333331174e-1);
 const LN2_LO = fround(-2.1219444e-4);
 const LN2_HI = fround(0.693359375);
 const SQRT_HALF = fround(Math.SQRT1_2);

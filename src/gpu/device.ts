@@ -1,0 +1,214 @@
+// The device: records work synchronously, runs it asynchronously. Dispatches, uploads and copies are appended to a list;
+// `drain()` compiles what is new, encodes the list in batches of bounded size, and submits them one after the other.
+// A device without a GPU behind it (`Device.dry()`) records and counts but runs nothing.
+
+import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
+import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
+import { PipelineCache } from "./pipelines.js";
+import { BufferPool, type MemoryUse, type PoolBuffer } from "./pool.js";
+import { Profiler } from "./profiler.js";
+import { ScopeStack, type Scoped } from "./scope.js";
+import { Submitter } from "./submitter.js";
+import type { Binding, Counts, Dispatch, Work } from "./work.js";
+
+/** A sequence of work with the buffers it uses, to be run again as it is. */
+export interface Recording {
+  readonly work: readonly Work[];
+}
+
+/** One WebGPU device and everything the engine keeps on it. */
+export class Device implements Disposable {
+  readonly capabilities: Capabilities;
+  readonly pool: BufferPool;
+  readonly #gpu: GPUDevice | undefined;
+  readonly #pipelines: PipelineCache | undefined;
+  readonly #submitter: Submitter | undefined;
+  readonly #scopes = new ScopeStack();
+  #queue: Work[] = [];
+  #running: Promise<void> = Promise.resolve();
+  #failure: Error | undefined;
+  #disposed = false;
+  #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
+  #profiler: Profiler | undefined;
+
+  private constructor(gpu: GPUDevice | undefined, capabilities: Capabilities) {
+    this.#gpu = gpu;
+    this.capabilities = capabilities;
+    this.pool = new BufferPool(gpu, capabilities);
+    if (!gpu) return;
+    this.#pipelines = new PipelineCache(gpu);
+    this.#submitter = new Submitter(gpu, capabilities, this.#pipelines);
+    void gpu.lost.then((info) => {
+      if (!this.#disposed)
+        this.#failure ??= new DeviceLostError(
+          `the GPU device was lost (${info.reason}): ${info.message || "no further information from the driver"}; start again, and if it recurs use a smaller size, fewer frames or --low-memory`,
+        );
+    });
+    gpu.addEventListener("uncapturederror", (event) => {
+      const { error } = event;
+      event.preventDefault();
+      this.#failure ??=
+        error.constructor.name === "GPUOutOfMemoryError"
+          ? new OutOfMemoryError(`out of GPU memory with ${mib(this.pool.memory.reserved)} allocated by Kineograph: ${error.message}`)
+          : new GPUValidationError(error.message);
+    });
+  }
+
+  /** The engine on a WebGPU device, best requested with `deviceDescriptor(adapter)`. `force` lowers limits (for tests). */
+  static from(gpu: GPUDevice, force: Partial<Capabilities> = {}): Device {
+    return new Device(gpu, capabilitiesOf(gpu, force));
+  }
+
+  /** A device that executes nothing: the same code run on it gives peak memory, dispatches, FLOPs and pipelines. */
+  static dry(capabilities: Partial<Capabilities> = {}): Device {
+    return new Device(undefined, { ...TYPICAL, ...capabilities });
+  }
+
+  /** True where nothing is executed. */
+  get isDry(): boolean {
+    return this.#gpu === undefined;
+  }
+
+  get memory(): MemoryUse {
+    return this.pool.memory;
+  }
+
+  /** Work recorded so far, since the start or `resetCounts()`. */
+  get counts(): Readonly<Counts> {
+    return this.#counts;
+  }
+
+  resetCounts(): void {
+    this.#counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
+  }
+
+  /** Pipelines compiled so far (on a dry device: distinct shader texts seen). */
+  get pipelineCount(): number {
+    return this.#pipelines?.size ?? this.#counts.codes.size;
+  }
+
+  /** Seconds spent waiting for shader compilation. */
+  get compileSeconds(): number {
+    return this.#pipelines?.seconds ?? 0;
+  }
+
+  /** Starts measuring every dispatch; undefined stops. */
+  set profiler(profiler: Profiler | undefined) {
+    this.#profiler = profiler;
+  }
+
+  /** A profiler for this device. @throws Error where the adapter has no timestamp queries. */
+  createProfiler(): Profiler {
+    if (!this.#gpu) throw new Error("a dry run has nothing to profile");
+    return new Profiler(this.#gpu);
+  }
+
+  /** Runs `body`; frees every tensor made in it that its result does not hold. */
+  scope<R>(body: () => R): R {
+    return this.#scopes.run(body);
+  }
+
+  /** @internal For resources that scopes own. */
+  track(resource: Scoped): void {
+    this.#scopes.track(resource);
+  }
+
+  /** @internal */
+  untrack(resource: Scoped): void {
+    this.#scopes.untrack(resource);
+  }
+
+  /** Records one dispatch. */
+  dispatch(d: Omit<Dispatch, "kind">): void {
+    const c = this.#counts;
+    c.dispatches++;
+    c.flops += d.flops;
+    c.bytes += d.bytes;
+    c.codes.add(d.code);
+    this.#record({ kind: "dispatch", ...d });
+  }
+
+  /** Records the upload of `data` to `buffer` at byte `offset` (a multiple of 4). `data` must not change until drained. */
+  upload(buffer: PoolBuffer, data: Uint8Array, offset = 0): void {
+    this.#record({ kind: "upload", buffer, offset, data });
+  }
+
+  /** Records a copy between two ranges of the same size. */
+  copy(from: Binding, to: Binding): void {
+    this.#record({ kind: "copy", from, to });
+  }
+
+  /** Runs `body` and returns, with its result, what it recorded; the work is also queued to run once. */
+  record<R>(body: () => R): { result: R; recording: Recording } {
+    const start = this.#queue.length;
+    const result = body();
+    return { result, recording: { work: this.#queue.slice(start) } };
+  }
+
+  /** Queues recorded work again. Its buffers must still be owned by whoever made the recording. */
+  replay(recording: Recording): void {
+    for (const w of recording.work) {
+      if (w.kind === "dispatch") {
+        this.#counts.dispatches++;
+        this.#counts.flops += w.flops;
+        this.#counts.bytes += w.bytes;
+      }
+      this.#record(w);
+    }
+  }
+
+  /**
+   * Runs everything recorded so far and resolves when it has been executed. Several callers take turns. With `signal`,
+   * stops between batches and drops the rest of this caller's work.
+   * @throws the signal's reason, DeviceLostError, OutOfMemoryError or GPUValidationError
+   */
+  async drain(signal?: AbortSignal): Promise<void> {
+    const work = this.#queue;
+    this.#queue = [];
+    const submitter = this.#submitter;
+    if (!submitter) return;
+    const turn = this.#running.then(() => {
+      this.#check();
+      return submitter.run(work, signal, this.#profiler, () => this.#check());
+    });
+    this.#running = turn.catch(() => undefined);
+    await turn;
+    this.#check();
+  }
+
+  /** Runs what was recorded and reads `bytes` bytes of `buffer` back. */
+  async read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    if (!this.#submitter) throw new Error("a dry run has no values to read");
+    await this.drain();
+    const data = await this.#submitter.read(buffer, offset, bytes);
+    this.#check();
+    return data;
+  }
+
+  /** Frees everything on the device, and the device itself. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#queue = [];
+    this.pool.dispose();
+    this.#submitter?.dispose();
+    this.#gpu?.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #record(work: Work): void {
+    if (this.#disposed) throw new Error("the device was disposed; nothing can run on it any more");
+    if (this.#gpu) this.#queue.push(work);
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+}

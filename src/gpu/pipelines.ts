@@ -1,0 +1,84 @@
+// Compute pipelines, one per shader text. Compiled asynchronously and in parallel when a batch of recorded work first
+// needs them, so that a page never blocks on a compiler.
+
+import { GPUValidationError } from "./errors.js";
+import { bindingsOf } from "./wgsl.js";
+
+/** A compiled shader with the layout of its group 0: binding 0 the uniform block (dynamic offset), then storage buffers. */
+export interface Pipeline {
+  readonly id: number;
+  readonly gpu: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** Compiles each distinct WGSL text once. */
+export class PipelineCache {
+  readonly #gpu: GPUDevice;
+  readonly #ready = new Map<string, Pipeline>();
+  readonly #pending = new Map<string, Promise<Pipeline>>();
+  #seconds = 0;
+
+  constructor(gpu: GPUDevice) {
+    this.#gpu = gpu;
+  }
+
+  /** Number of pipelines compiled so far. */
+  get size(): number {
+    return this.#ready.size;
+  }
+
+  /** Wall-clock seconds spent waiting for the compiler. */
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /** The pipeline of a text, if it has been compiled. */
+  get(code: string): Pipeline | undefined {
+    return this.#ready.get(code);
+  }
+
+  /** Compiles those of `codes` that are new, all at once; `label` names a text in errors. */
+  async compile(codes: Iterable<string>, label: (code: string) => string): Promise<void> {
+    const missing = [...new Set(codes)].filter((c) => !this.#ready.has(c));
+    if (missing.length === 0) return;
+    const start = performance.now();
+    await Promise.all(missing.map((code) => this.#one(code, label(code))));
+    this.#seconds += (performance.now() - start) / 1000;
+  }
+
+  #one(code: string, label: string): Promise<Pipeline> {
+    let pending = this.#pending.get(code);
+    if (!pending) {
+      pending = this.#create(code, label).finally(() => this.#pending.delete(code));
+      this.#pending.set(code, pending);
+    }
+    return pending;
+  }
+
+  async #create(code: string, label: string): Promise<Pipeline> {
+    const compute = 4; // GPUShaderStage.COMPUTE
+    const layout = this.#gpu.createBindGroupLayout({
+      label,
+      entries: bindingsOf(code).map(({ binding, type }) => ({
+        binding,
+        visibility: compute,
+        buffer: { type, hasDynamicOffset: type === "uniform" },
+      })),
+    });
+    const module = this.#gpu.createShaderModule({ label, code });
+    try {
+      const gpu = await this.#gpu.createComputePipelineAsync({
+        label,
+        layout: this.#gpu.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: "main" },
+      });
+      const pipeline = { id: this.#ready.size, gpu, layout };
+      this.#ready.set(code, pipeline);
+      return pipeline;
+    } catch (cause) {
+      const info = await module.getCompilationInfo().catch(() => undefined);
+      const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join("\n") ?? "";
+      throw new GPUValidationError(`shader "${label}" does not compile: ${(cause as Error).message}\n${lines}`, { cause });
+    }
+  }
+}

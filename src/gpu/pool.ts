@@ -1,0 +1,128 @@
+// Storage buffers, kept for reuse. A released buffer may be handed out again at once: all work runs in the order in
+// which it was recorded, so the new owner writes only after the last reader has run.
+
+import { OutOfMemoryError } from "./errors.js";
+import type { Capabilities } from "./limits.js";
+
+/** A storage buffer of the pool. `gpu` is absent on a device that only counts (a dry run). */
+export interface PoolBuffer {
+  readonly id: number;
+  /** Size of the allocation, at least what was asked for. */
+  readonly bytes: number;
+  readonly gpu: GPUBuffer | undefined;
+  label: string;
+}
+
+/** Bytes on the device: `used` by live buffers, `reserved` in all (free buffers included), and their maxima. */
+export interface MemoryUse {
+  readonly used: number;
+  readonly reserved: number;
+  readonly peakUsed: number;
+  readonly peakReserved: number;
+}
+
+// GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST; spelt out because the global exists only where WebGPU does.
+const USAGE = 0x80 | 0x04 | 0x08;
+/** A free buffer is taken for a request if at most this share of it would be wasted. */
+const WASTE = 0.25;
+
+/** Allocates, reuses and counts storage buffers. */
+export class BufferPool {
+  readonly #gpu: GPUDevice | undefined;
+  readonly #limits: Capabilities;
+  readonly #free = new Map<number, PoolBuffer[]>();
+  readonly #live = new Set<PoolBuffer>();
+  #next = 1;
+  #used = 0;
+  #reserved = 0;
+  #peakUsed = 0;
+  #peakReserved = 0;
+
+  constructor(gpu: GPUDevice | undefined, limits: Capabilities) {
+    this.#gpu = gpu;
+    this.#limits = limits;
+  }
+
+  get memory(): MemoryUse {
+    return { used: this.#used, reserved: this.#reserved, peakUsed: this.#peakUsed, peakReserved: this.#peakReserved };
+  }
+
+  /** Begins a new measurement: the peaks are set to the present values. */
+  resetPeaks(): void {
+    this.#peakUsed = this.#used;
+    this.#peakReserved = this.#reserved;
+  }
+
+  /** Takes a buffer of at least `bytes` bytes. @throws OutOfMemoryError beyond the adapter's largest buffer. */
+  acquire(bytes: number, label: string): PoolBuffer {
+    const size = sizeClass(bytes);
+    if (size > this.#limits.maxBuffer)
+      throw new OutOfMemoryError(
+        `${label}: needs a buffer of ${bytes} bytes, but this adapter (${this.#limits.name}) allows ${this.#limits.maxBuffer}; use fewer frames, a smaller size or --precision f16`,
+      );
+    const buffer = this.#reuse(size) ?? this.#create(size, label);
+    buffer.label = label;
+    this.#live.add(buffer);
+    this.#used += buffer.bytes;
+    this.#peakUsed = Math.max(this.#peakUsed, this.#used);
+    return buffer;
+  }
+
+  /** Gives a buffer back for reuse. */
+  release(buffer: PoolBuffer): void {
+    if (!this.#live.delete(buffer)) throw new Error(`buffer "${buffer.label}" was released twice`);
+    this.#used -= buffer.bytes;
+    const list = this.#free.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.#free.set(buffer.bytes, [buffer]);
+  }
+
+  /** Destroys the free buffers. Call it only when no recorded work is outstanding. */
+  trim(): void {
+    for (const list of this.#free.values()) for (const b of list) this.#destroy(b);
+    this.#free.clear();
+  }
+
+  /** Destroys everything, live buffers too. */
+  dispose(): void {
+    this.trim();
+    for (const b of this.#live) this.#destroy(b);
+    this.#live.clear();
+    this.#used = 0;
+  }
+
+  /** Labels and sizes of the live buffers, for finding leaks. */
+  live(): { label: string; bytes: number }[] {
+    return [...this.#live].map(({ label, bytes }) => ({ label, bytes }));
+  }
+
+  #reuse(size: number): PoolBuffer | undefined {
+    let best: PoolBuffer[] | undefined;
+    let bestSize = Infinity;
+    for (const [bytes, list] of this.#free) {
+      if (list.length > 0 && bytes >= size && bytes < bestSize && bytes - size <= bytes * WASTE) {
+        best = list;
+        bestSize = bytes;
+      }
+    }
+    return best?.pop();
+  }
+
+  #create(size: number, label: string): PoolBuffer {
+    const gpu = this.#gpu?.createBuffer({ label, size, usage: USAGE });
+    this.#reserved += size;
+    this.#peakReserved = Math.max(this.#peakReserved, this.#reserved);
+    return { id: this.#next++, bytes: size, gpu, label };
+  }
+
+  #destroy(buffer: PoolBuffer): void {
+    buffer.gpu?.destroy();
+    this.#reserved -= buffer.bytes;
+  }
+}
+
+/** Multiples of 256 bytes, from 64 KiB up multiples of 1/8 of the power of two below, so that near sizes meet. */
+function sizeClass(bytes: number): number {
+  const step = bytes < 65536 ? 256 : 2 ** (Math.floor(Math.log2(bytes)) - 5);
+  return Math.max(256, Math.ceil(bytes / step) * step);
+}

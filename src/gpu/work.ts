@@ -1,0 +1,53 @@
+// What a device can be told to do, as plain records: they can be run, replayed, counted and profiled.
+
+import type { PoolBuffer } from "./pool.js";
+
+/** A range of a buffer, in bytes; `offset` is a multiple of the adapter's alignment. */
+export interface Binding {
+  readonly buffer: PoolBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** One run of one compute shader. */
+export interface Dispatch {
+  readonly kind: "dispatch";
+  /** Kernel and purpose: "conv2d down_blocks.0.resnets.0.conv1". The first word groups the profile. */
+  readonly label: string;
+  /** The specialised WGSL module with entry point `main`: the pipeline's identity. */
+  readonly code: string;
+  /** Storage buffers at `@binding(1)`, `@binding(2)`, … */
+  readonly bindings: readonly Binding[];
+  /** The uniform block at `@binding(0)`: 32-bit words (floats by `f32Bits`). */
+  readonly params: readonly number[];
+  readonly workgroups: readonly [number, number, number];
+  /** Arithmetic and memory traffic of this dispatch, for the roofline. */
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** Host bytes into a buffer, in order with the dispatches around it. */
+export interface Upload {
+  readonly kind: "upload";
+  readonly buffer: PoolBuffer;
+  readonly offset: number;
+  readonly data: Uint8Array;
+}
+
+/** Bytes from one buffer to another. */
+export interface Copy {
+  readonly kind: "copy";
+  readonly from: Binding;
+  readonly to: Binding;
+}
+
+export type Work = Dispatch | Upload | Copy;
+
+/** Totals over everything recorded. */
+export interface Counts {
+  dispatches: number;
+  flops: number;
+  bytes: number;
+  /** Distinct shader texts. */
+  readonly codes: Set<string>;
+}

@@ -1,0 +1,3 @@
+// What Kineograph adds in Node: a device through Dawn, and files.
+
+export { NO_ADAPTER, nodeGPU, openNodeDevice } from "./node-device.js";
