@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { matmul } from "../../kernels/matmul.js";
+import { fromHalfBits, toHalfBits } from "../../src/tensor/dtype.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
 import { testDevice } from "../support/device.js";
@@ -10,7 +11,8 @@ describe("matmul", () => {
   it.each(["f32", "f16"] as const)("equals the sum of products, %s", async (dtype) => {
     const device = await testDevice();
     const [m, k, n] = [13, 37, 21];
-    const [a, b] = [values(m * k), values(k * n).reverse()];
+    const stored = (v: Float32Array) => (dtype === "f32" ? v : v.map((x) => fromHalfBits(toHalfBits(x))));
+    const [a, b] = [stored(values(m * k)), stored(values(k * n).reverse())];
     const expected = new Float32Array(m * n);
     for (let i = 0; i < m; i++)
       for (let j = 0; j < n; j++) {
