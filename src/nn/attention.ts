@@ -1,0 +1,113 @@
+// Multi-head attention layers by diffusers' names (to_q, to_k, to_v, to_out.0). The projections of one input are one
+// product; kernels read q, k and v in place from its columns.
+
+import { attention, temporalAttention } from "../../kernels/attention.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { FusedLinear, Linear } from "./linear.js";
+import type { Weights } from "./weights.js";
+
+export interface AttentionConfig {
+  /** Channels of the queries and of the result. */
+  readonly channels: number;
+  readonly heads: number;
+  /** Defaults to channels / heads. */
+  readonly headDim?: number;
+  /** Bias of the q, k, v projections; the output projection always has one. */
+  readonly bias?: boolean;
+}
+
+function inner(w: Weights, { channels, heads, headDim }: AttentionConfig): { heads: number; headDim: number; inner: number } {
+  if (headDim === undefined && channels % heads !== 0)
+    throw new Error(`attention ${w.prefix}: ${channels} channels do not divide into ${heads} heads`);
+  const d = headDim ?? channels / heads;
+  return { heads, headDim: d, inner: heads * d };
+}
+
+/** Attention of tokens to each other: within a frame, or over frames at each position. */
+export class SelfAttention {
+  readonly #label: string;
+  readonly #heads: number;
+  readonly #headDim: number;
+  readonly #inner: number;
+  readonly #qkv: FusedLinear;
+  readonly #out: Linear;
+
+  constructor(w: Weights, config: AttentionConfig) {
+    const d = inner(w, config);
+    this.#label = w.prefix;
+    this.#heads = d.heads;
+    this.#headDim = d.headDim;
+    this.#inner = d.inner;
+    this.#qkv = new FusedLinear(w, ["to_q", "to_k", "to_v"], config.channels, d.inner, { bias: config.bias ?? false });
+    this.#out = new Linear(w.at("to_out.0"), d.inner, config.channels);
+  }
+
+  /** `x [b, n, c]`, each of the b sequences by itself; `residual` is added to the result. */
+  forward(x: Tensor, residual: Tensor): Tensor {
+    const qkv = this.#qkv.forward(x); // [b, n, 3·inner]
+    const y = attention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
+      heads: this.#heads,
+      headDim: this.#headDim,
+      label: `attention ${this.#label}`,
+    });
+    return this.#out.forward(y, { residual });
+  }
+
+  /** `x [b·f, positions, c]`: the f frames of each clip attend to each other at each position. */
+  overFrames(x: Tensor, frames: number, residual: Tensor): Tensor {
+    const qkv = this.#qkv.forward(x); // [b·f, positions, 3·inner]
+    const y = temporalAttention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
+      heads: this.#heads,
+      headDim: this.#headDim,
+      frames,
+      label: `temporalAttention ${this.#label}`,
+    });
+    return this.#out.forward(y, { residual });
+  }
+
+  #column(qkv: Tensor, i: number): { tensor: Tensor; start: number } {
+    return { tensor: qkv, start: i * this.#inner };
+  }
+}
+
+/** Keys and values of one text for every cross-attention layer: computed once per text, not once per step. */
+export type TextKeyValues = ReadonlyMap<CrossAttention, Tensor>;
+
+/** Attention of tokens to a text. */
+export class CrossAttention {
+  readonly #label: string;
+  readonly #heads: number;
+  readonly #headDim: number;
+  readonly #inner: number;
+  readonly #q: Linear;
+  readonly #kv: FusedLinear;
+  readonly #out: Linear;
+
+  constructor(w: Weights, config: AttentionConfig & { readonly textChannels: number }) {
+    const d = inner(w, config);
+    this.#label = w.prefix;
+    this.#heads = d.heads;
+    this.#headDim = d.headDim;
+    this.#inner = d.inner;
+    this.#q = new Linear(w.at("to_q"), config.channels, d.inner, { bias: config.bias ?? false });
+    this.#kv = new FusedLinear(w, ["to_k", "to_v"], config.textChannels, d.inner, { bias: config.bias ?? false });
+    this.#out = new Linear(w.at("to_out.0"), d.inner, config.channels);
+  }
+
+  /** `text [b, tokens, textChannels] → [b, tokens, 2·inner]` */
+  keyValues(text: Tensor): Tensor {
+    return this.#kv.forward(text);
+  }
+
+  /** `x [frames, n, c]`; the b texts are shared evenly by the frames. */
+  forward(x: Tensor, text: TextKeyValues, residual: Tensor): Tensor {
+    const kv = text.get(this);
+    if (!kv) throw new Error(`attention ${this.#label}: the text's keys and values were not prepared for this network`);
+    const y = attention(this.#q.forward(x), { tensor: kv, start: 0 }, { tensor: kv, start: this.#inner }, {
+      heads: this.#heads,
+      headDim: this.#headDim,
+      label: `attention ${this.#label}`,
+    });
+    return this.#out.forward(y, { residual });
+  }
+}

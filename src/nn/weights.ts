@@ -1,0 +1,235 @@
+// Weights: layers ask a cursor for parameters by their literal checkpoint name and shape and get handles; the store checks
+// all of them against the file's header at once, then streams the file to the device in one pass, packing as it goes.
+// Host memory stays bounded by a few tensors; nothing is uploaded before everything is known to fit.
+
+import type { Device } from "../gpu/device.js";
+import { bytesPerElement, type DType } from "../tensor/dtype.js";
+import { elements, sameShape, shapeText, type Shape } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** One or several checkpoint files behind one set of diffusers names. */
+export interface WeightSource {
+  readonly name: string;
+  /** All tensors in file order. */
+  entries(): Iterable<{ readonly name: string; readonly shape: Shape; readonly dtype: string }>;
+  /** One tensor's values as little-endian bytes of f32 or f16. */
+  read(name: string, as: "f32" | "f16"): Promise<Uint8Array>;
+}
+
+/** What a loaded parameter is: whatever its packing function makes of the raw tensors. */
+export interface Parameter<P> {
+  readonly value: P;
+}
+
+/** Packs raw tensors (PyTorch shapes, f32 or f16, on the device) into what a kernel reads. */
+export type Pack<P> = (raw: readonly Tensor[]) => P;
+
+/** Changes a raw weight before it is packed (merging LoRAs); returns the same tensor where it has nothing to add. */
+export type Patch = (name: string, raw: Tensor) => Tensor;
+
+class Slot<P> implements Parameter<P> {
+  readonly names: readonly string[];
+  readonly shapes: readonly Shape[];
+  readonly pack: Pack<P>;
+  readonly optional: boolean;
+  packed: P | undefined;
+
+  constructor(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>, optional: boolean) {
+    this.names = names;
+    this.shapes = shapes;
+    this.pack = pack;
+    this.optional = optional;
+  }
+
+  get value(): P {
+    if (this.packed === undefined) throw new Error(`the weights ${this.names.join(", ")} are not loaded yet: await load() first`);
+    return this.packed;
+  }
+}
+
+/** How far loading is. */
+export interface LoadProgress {
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+  readonly name: string;
+}
+
+export interface LoadOptions {
+  readonly patch?: Patch;
+  readonly onProgress?: (p: LoadProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Raw bytes outstanding on the host before the store waits for the device. */
+const IN_FLIGHT = 64 * 2 ** 20;
+
+/** The parameters of one network and where they come from. */
+export class WeightStore {
+  readonly device: Device;
+  /** Storage of packed matrices. */
+  readonly dtype: "f32" | "f16";
+  readonly #slots: Slot<unknown>[] = [];
+  readonly #ignored: RegExp[] = [];
+
+  constructor(device: Device, dtype: "f32" | "f16") {
+    this.device = device;
+    this.dtype = dtype;
+  }
+
+  /** The cursor at the root of the names. */
+  get root(): Weights {
+    return new Weights(this, "");
+  }
+
+  /** Number of scalar parameters asked for so far. */
+  get parameters(): number {
+    return this.#slots.reduce((n, s) => n + s.shapes.reduce((m, shape) => m + elements(shape), 0), 0);
+  }
+
+  /** Names and PyTorch shapes of everything asked for. */
+  *wanted(): Iterable<{ name: string; shape: Shape }> {
+    for (const s of this.#slots) for (const [i, name] of s.names.entries()) yield { name, shape: s.shapes[i]! };
+  }
+
+  /** Names in the file that this network has no use for, and that are no mistake. */
+  ignore(pattern: RegExp): void {
+    this.#ignored.push(pattern);
+  }
+
+  /** @internal */
+  slot<P>(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>, optional = false): Parameter<P> {
+    const slot = new Slot(names, shapes, pack, optional);
+    this.#slots.push(slot);
+    return slot;
+  }
+
+  /** @throws Error that lists every missing, misshapen and unused name of `source`. */
+  check(source: WeightSource): void {
+    const there = new Map([...source.entries()].map((e) => [e.name, e]));
+    const problems: string[] = [];
+    const used = new Set<string>();
+    for (const slot of this.#slots) {
+      slot.names.forEach((name, i) => {
+        used.add(name);
+        const entry = there.get(name);
+        const shape = slot.shapes[i]!;
+        if (!entry) {
+          if (!slot.optional) problems.push(`missing: "${name}" ${shapeText(shape)}`);
+        } else if (!sameShape(entry.shape, shape)) {
+          problems.push(`misshapen: "${name}" is ${shapeText(entry.shape)}, expected ${shapeText(shape)}`);
+        }
+      });
+    }
+    for (const name of there.keys())
+      if (!used.has(name) && !this.#ignored.some((p) => p.test(name))) problems.push(`unused: "${name}" ${shapeText(there.get(name)!.shape)}`);
+    if (problems.length > 0) {
+      const shown = problems.slice(0, 40);
+      const more = problems.length - shown.length;
+      throw new Error(
+        `${source.name} does not fit this network (${problems.length} of its names): is it of another model family or size?\n  ` +
+          `${shown.join("\n  ")}${more > 0 ? `\n  … and ${more} more` : ""}`,
+      );
+    }
+  }
+
+  /**
+   * Streams all parameters to the device. Slots already loaded are replaced, so that a changed LoRA stack is merged again
+   * from the base.
+   */
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    this.check(source);
+    const entries = new Map([...source.entries()].map((e) => [e.name, e]));
+    const order = new Map([...entries.keys()].map((name, i) => [name, i]));
+    const slots = this.#slots.filter((s) => entries.has(s.names[0]!)).toSorted((a, b) => order.get(a.names[0]!)! - order.get(b.names[0]!)!);
+    const rawType = (name: string) => (entries.get(name)!.dtype.toLowerCase() === "f16" ? "f16" : "f32");
+    const bytes = (s: Slot<unknown>) => s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(rawType(name)), 0);
+    const totalBytes = slots.reduce((n, s) => n + bytes(s), 0);
+    let loadedBytes = 0;
+    let inFlight = 0;
+    for (const slot of slots) {
+      options.signal?.throwIfAborted();
+      const data = await Promise.all(slot.names.map((name) => source.read(name, rawType(name))));
+      disposeOf(slot.packed);
+      slot.packed = this.#pack(
+        slot,
+        data.map((d, i) => ({ data: d, dtype: rawType(slot.names[i]!) })),
+        options.patch,
+      );
+      loadedBytes += bytes(slot);
+      inFlight += bytes(slot);
+      if (inFlight >= IN_FLIGHT) {
+        await this.device.drain(options.signal);
+        inFlight = 0;
+      }
+      options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0]! });
+    }
+    await this.device.drain(options.signal);
+    this.device.pool.trim();
+  }
+
+  /** Packs parameters without values, for a dry run. `fileType` is the precision of the imagined file. */
+  pretend(fileType: "f32" | "f16"): void {
+    for (const slot of this.#slots) slot.packed = this.#pack(slot, slot.names.map(() => ({ data: undefined, dtype: fileType })), undefined);
+  }
+
+  /** Frees every parameter. */
+  dispose(): void {
+    for (const slot of this.#slots) {
+      disposeOf(slot.packed);
+      slot.packed = undefined;
+    }
+  }
+
+  #pack(slot: Slot<unknown>, raw: { data: Uint8Array | undefined; dtype: DType }[], patch: Patch | undefined): unknown {
+    return this.device.scope(() => {
+      const tensors = raw.map(({ data, dtype }, i) => {
+        const name = slot.names[i]!;
+        const t = Tensor.empty(this.device, slot.shapes[i]!, dtype, name);
+        if (data) t.write(data);
+        return patch ? patch(name, t) : t;
+      });
+      return slot.pack(tensors);
+    });
+  }
+}
+
+/** A position in a checkpoint's tree of names. */
+export class Weights {
+  readonly store: WeightStore;
+  readonly prefix: string;
+
+  constructor(store: WeightStore, prefix: string) {
+    this.store = store;
+    this.prefix = prefix;
+  }
+
+  get device(): Device {
+    return this.store.device;
+  }
+
+  /** The position `name` below this one: `w.at("resnets").at(0)` or `w.at("resnets.0")`. */
+  at(name: string | number): Weights {
+    return new Weights(this.store, this.name(String(name)));
+  }
+
+  /** Full checkpoint name of a parameter here. */
+  name(local: string): string {
+    return this.prefix === "" ? local : `${this.prefix}.${local}`;
+  }
+
+  /** One parameter. */
+  param<P>(local: string, shape: Shape, pack: (raw: Tensor) => P): Parameter<P> {
+    return this.store.slot([this.name(local)], [shape], ([raw]) => pack(raw!));
+  }
+
+  /** Several parameters packed into one. */
+  params<P>(locals: readonly string[], shapes: readonly Shape[], pack: Pack<P>): Parameter<P> {
+    return this.store.slot(locals.map((l) => this.name(l)), shapes, pack);
+  }
+}
+
+function disposeOf(value: unknown): void {
+  if (typeof value !== "object" || value === null) return;
+  if ("dispose" in value && typeof value.dispose === "function") value.dispose();
+  else for (const v of Object.values(value)) if (typeof v === "object") disposeOf(v);
+}
