@@ -140,7 +140,8 @@ export class WeightStore {
     this.check(source);
     const entries = new Map([...source.entries()].map((e) => [e.name, e]));
     const order = new Map([...entries.keys()].map((name, i) => [name, i]));
-    const slots = this.#slots.filter((s) => entries.has(s.names[0]!)).toSorted((a, b) => order.get(a.names[0]!)! - order.get(b.names[0]!)!);
+    const position = (s: Slot<unknown>) => order.get(s.names[0] ?? "") ?? -1;
+    const slots = this.#slots.filter((s) => s.names.every((n) => entries.has(n))).toSorted((a, b) => position(a) - position(b));
     const rawType = (name: string) => (entries.get(name)!.dtype.toLowerCase() === "f16" ? "f16" : "f32");
     const bytes = (s: Slot<unknown>) => s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(rawType(name)), 0);
     const totalBytes = slots.reduce((n, s) => n + bytes(s), 0);
@@ -161,7 +162,7 @@ export class WeightStore {
         await this.device.drain(options.signal);
         inFlight = 0;
       }
-      options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0]! });
+      options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0] ?? "" });
     }
     await this.device.drain(options.signal);
     this.device.pool.trim();

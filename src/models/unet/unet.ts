@@ -1,7 +1,6 @@
 // The noise predictor: Stable Diffusion's UNet with motion modules (diffusers UNetMotionModel), or without them
 // (UNet2DConditionModel). Frames are a batch of pictures to everything but the motion modules.
 
-import { activate } from "../../../kernels/elementwise.js";
 import { timestepEmbedding } from "../../../kernels/timestep-embedding.js";
 import type { TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
@@ -138,7 +137,7 @@ export class UNetMotionModel {
     return x.device.scope(() => {
       const t = Tensor.from(x.device, [timestep], [1], "f32", "timestep");
       const sinusoids = timestepEmbedding(t, this.#timeDim, { flipSinToCos, downscaleFreqShift: freqShift, dtype: x.dtype as "f32" | "f16" });
-      return activate(this.#time2.forward(this.#time1.forward(sinusoids, { activation: "silu" })), "silu", "silu time_embedding");
+      return this.#time2.forward(this.#time1.forward(sinusoids, { activation: "silu" }), { activation: "silu" });
     });
   }
 }
