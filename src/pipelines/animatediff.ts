@@ -1,0 +1,282 @@
+// From a sentence to frames: text encoder, a few evaluations of the UNet with motion modules, a sampler, the VAE's decoder.
+// Numerically diffusers' AnimateDiffPipeline. `generate` is an async generator: one event per step, the frames last.
+//
+// The record… methods only record work; `generate` runs it, and a plan runs them on a device that executes nothing.
+
+import { countNonFinite } from "../../kernels/finite.js";
+import { cast } from "../../kernels/elementwise.js";
+import { guidance as combineGuidance } from "../../kernels/latents.js";
+import { linearCombination } from "../../kernels/linear-combination.js";
+import { toPixels } from "../../kernels/pixels.js";
+import type { Device } from "../gpu/device.js";
+import type { CLIPTextModel } from "../models/clip/text-model.js";
+import type { CLIPTokenizer } from "../models/clip/tokenizer.js";
+import type { UNetMotionModel } from "../models/unet/unet.js";
+import type { AutoencoderKL } from "../models/vae/vae.js";
+import { vaeFactor } from "../models/vae/config.js";
+import type { TextKeyValues } from "../nn/attention.js";
+import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
+import { Tensor } from "../tensor/tensor.js";
+import { TorchGenerator } from "../tensor/torch-generator.js";
+import { fromChannelsLast, LatentSlots } from "./latents.js";
+import { schedulerOptions, settle, type GenerateOptions, type ModelLimits, type Settings } from "./options.js";
+import { Previewer } from "./preview.js";
+
+/** Pictures of one clip. */
+export interface Frames {
+  readonly width: number;
+  readonly height: number;
+  readonly count: number;
+  /** RGBA, 8 bits, `count · height · width · 4`. */
+  readonly rgba: Uint8Array<ArrayBuffer>;
+}
+
+/** One step was done. */
+export interface StepEvent {
+  readonly type: "step";
+  /** 0 … count − 1 */
+  readonly index: number;
+  readonly count: number;
+  readonly timestep: number;
+  /** Wall-clock time of this step. */
+  readonly seconds: number;
+  /** The present estimate as pictures at the latents' size, by a linear map: no network is evaluated. */
+  preview(): Promise<Frames>;
+}
+
+/** The run is over. */
+export interface FramesEvent {
+  readonly type: "frames";
+  readonly frames: Frames;
+  /** The last latents, torch layout `[1, 4, frames, h, w]`. */
+  readonly latents: Float32Array;
+  readonly latentShape: readonly number[];
+  readonly settings: Settings;
+  readonly timesteps: readonly number[];
+  /** Wall-clock seconds per stage. */
+  readonly seconds: { readonly text: number; readonly denoise: number; readonly decode: number };
+  /** What the user should know: words that did not fit, options without effect. */
+  readonly warnings: readonly string[];
+}
+
+export type GenerationEvent = StepEvent | FramesEvent;
+
+/** The networks of a text-to-video model, loaded or (for a plan) pretended. */
+export interface PipelineParts {
+  readonly device: Device;
+  /** Storage of activations. */
+  readonly dtype: "f32" | "f16";
+  readonly tokenizer: CLIPTokenizer;
+  readonly text: CLIPTextModel;
+  readonly unet: UNetMotionModel;
+  readonly vae: AutoencoderKL;
+  readonly scheduler: SchedulerConfig;
+  /** Positions the motion modules know; undefined without motion modules. */
+  readonly maxFrames: number | undefined;
+  readonly motionNorm: "joint" | "frame";
+  /** Frees the weights. */
+  dispose(): void;
+}
+
+/** Text and its negative as the UNet's layers read them. */
+interface Conditioning {
+  readonly text: TextKeyValues;
+  /** Rows: unconditional, then conditional, where there is guidance. */
+  readonly guided: boolean;
+}
+
+/** At most so many pixels are decoded at once: a 512 × 512 frame. */
+const DECODE_PIXELS = 2 ** 18;
+
+/** diffusers AnimateDiffPipeline. */
+export class AnimateDiffPipeline implements Disposable {
+  readonly parts: PipelineParts;
+  readonly limits: ModelLimits;
+  readonly #previewer: Previewer;
+
+  constructor(parts: PipelineParts) {
+    this.parts = parts;
+    const factor = vaeFactor(parts.vae.config);
+    this.limits = { factor, nativeSize: parts.unet.config.sampleSize * factor, maxFrames: parts.maxFrames, motionNorm: parts.motionNorm };
+    this.#previewer = new Previewer(parts.vae);
+  }
+
+  /** Options with this model's defaults. @throws Error naming the first that cannot work */
+  settle(options: GenerateOptions): Settings {
+    return settle(options, this.limits);
+  }
+
+  /** The sampler of a run. */
+  scheduler(s: Settings): Scheduler {
+    const config = { ...this.parts.scheduler, beta_schedule: s.betaSchedule, ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }) };
+    return makeScheduler(s.scheduler, config, s.steps, schedulerOptions(s));
+  }
+
+  /** Latents `[frames, h, w, 4]` of a run. */
+  latentShape(s: Settings): readonly [number, number, number, number] {
+    const { factor } = this.limits;
+    return [s.frames, s.height / factor, s.width / factor, this.parts.vae.config.latentChannels];
+  }
+
+  /** Runs the model; see GenerateOptions. @throws Error also where a stage produces NaN or infinite values, naming it */
+  async *generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
+    const { device, vae } = this.parts;
+    const { signal } = options;
+    const s = this.settle(options);
+    const scheduler = this.scheduler(s);
+    const warnings = this.#warnings(s);
+    const owned: { dispose(): void }[] = [];
+    try {
+      let clock = performance.now();
+      const lap = () => {
+        const now = performance.now();
+        const seconds = (now - clock) / 1000;
+        clock = now;
+        return seconds;
+      };
+      const { conditioning, check } = device.scope(() => this.recordText(s));
+      owned.push(...conditioning.text.values(), check);
+      await this.#finite(check, "the text encoder", signal);
+      const textSeconds = lap();
+
+      const slots = new LatentSlots(device, this.latentShape(s));
+      owned.push(slots);
+      const generator = new TorchGenerator(s.seed);
+      const size = slots.shape.reduce((n, d) => n * d, 1);
+      const noise = generator.randn(size);
+      slots.upload("sample", noise.map((v) => v * scheduler.initNoiseSigma));
+      let denoise = 0;
+      for (const [index, timestep] of scheduler.timesteps.entries()) {
+        if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
+        const finite = device.scope(() => this.recordStep(s, scheduler, index, conditioning, slots));
+        await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
+        finite.dispose();
+        const seconds = lap();
+        denoise += seconds;
+        yield { type: "step", index, count: scheduler.timesteps.length, timestep, seconds, preview: () => this.#previewer.run(slots.get("x0")) };
+        clock = performance.now();
+      }
+
+      const latents = slots.get("sample");
+      const rgba = new Uint8Array(s.frames * s.height * s.width * 4);
+      const chunk = this.decodeChunk(s);
+      for (let start = 0; start < s.frames; start += chunk) {
+        const count = Math.min(chunk, s.frames - start);
+        const { pixels, check: decoded } = device.scope(() => this.recordDecode(latents, start, count));
+        owned.push(pixels, decoded);
+        await this.#finite(decoded, "the VAE decoder", signal);
+        rgba.set(new Uint8Array((await pixels.readU32()).buffer), start * s.height * s.width * 4);
+        pixels.dispose();
+      }
+      const values = fromChannelsLast(await latents.read(), vae.config.latentChannels);
+      const [f, h, w, c] = slots.shape;
+      yield {
+        type: "frames",
+        frames: { width: s.width, height: s.height, count: s.frames, rgba },
+        latents: values,
+        latentShape: [1, c, f, h, w],
+        settings: s,
+        timesteps: scheduler.timesteps,
+        seconds: { text: textSeconds, denoise, decode: lap() },
+        warnings,
+      };
+    } finally {
+      for (const o of owned) o.dispose();
+    }
+  }
+
+  /** Frames that are decoded at once. */
+  decodeChunk(s: Settings): number {
+    return Math.min(s.frames, Math.max(1, Math.floor(DECODE_PIXELS / (s.width * s.height))));
+  }
+
+  /** Records the text encoder; the result's tensors are the caller's. `check` counts values that are not finite. */
+  recordText(s: Settings): { conditioning: Conditioning; check: Tensor } {
+    const { device, text, tokenizer, unet, dtype } = this.parts;
+    const guided = s.guidance > 1;
+    const encode = (prompt: string) => tokenizer.encode(prompt).ids;
+    const last = (ids: readonly (readonly number[])[], clipSkip: number) => text.forward(device, ids, dtype, clipSkip);
+    // clip skip applies to the prompt, never to the negative prompt (diffusers).
+    const positive = last([encode(s.prompt)], s.clipSkip);
+    const states = guided ? stack(last([encode(s.negative)], 0), positive) : positive;
+    return { conditioning: { text: unet.prepareText(states), guided }, check: countNonFinite(states) };
+  }
+
+  /** Records one network evaluation and the sampler's step; afterwards `sample` and `x0` are the next ones. */
+  recordStep(s: Settings, scheduler: Scheduler, index: number, { text, guided }: Conditioning, slots: LatentSlots): Tensor {
+    const { unet, dtype } = this.parts;
+    const scale = scheduler.inputScale(index);
+    const sample = slots.get("sample");
+    const scaled = scale === 1 ? sample : linearCombination([[sample, scale]], "scale input");
+    const input = dtype === "f32" ? scaled : cast(scaled, dtype, "cast latents");
+    const eps = unet.forward(guided ? stack(input, input) : input, {
+      timestep: scheduler.timesteps[index]!,
+      text,
+      clip: { frames: s.frames, norm: s.motionNorm },
+    });
+    const predicted = eps.dtype === "f32" ? eps : cast(eps, "f32", "cast noise");
+    const output = guided ? combineGuidance(predicted, s.guidance) : predicted;
+    const check = countNonFinite(output);
+    slots.set("output", output);
+    slots.apply(scheduler.plan(index));
+    return check;
+  }
+
+  /** Records the decoder on `count` frames from `start`; `pixels` is u32 RGBA `[count, height, width]`. */
+  recordDecode(latents: Tensor, start: number, count: number): { pixels: Tensor; check: Tensor } {
+    const { vae, dtype, device } = this.parts;
+    const [, h, w, c] = latents.shape as [number, number, number, number];
+    // Slices must begin at the alignment of bindings, which a small frame may not: copy.
+    const z = Tensor.empty(device, [count, h, w, c], "f32", "latents to decode");
+    const bytes = h * w * c * 4;
+    device.copy({ ...latents.binding(), offset: latents.binding().offset + start * bytes, size: count * bytes }, { ...z.binding(), size: count * bytes });
+    const { scalingFactor, shiftFactor } = vae.config;
+    if (shiftFactor !== 0) throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
+    const unscaled = linearCombination([[z, 1 / scalingFactor]], "unscale latents");
+    const x = vae.decoder.forward(dtype === "f32" ? unscaled : cast(unscaled, dtype, "cast latents"));
+    return { pixels: toPixels(x), check: countNonFinite(x) };
+  }
+
+  /** Frees the weights. Runs still going on fail. */
+  dispose(): void {
+    this.#previewer.dispose();
+    this.parts.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  async #finite(check: Tensor, stage: string, signal: AbortSignal | undefined): Promise<void> {
+    await this.parts.device.drain(signal);
+    const [count = 0] = await check.readU32();
+    if (count > 0)
+      throw new Error(
+        `${stage} produced ${count} values that are not finite (NaN or infinity)` +
+          (this.parts.dtype === "f16" ? "; f16 may be too narrow for this model: try --precision f32" : "; the checkpoint may be damaged or of another family"),
+      );
+  }
+
+  #warnings(s: Settings): string[] {
+    const warnings: string[] = [];
+    const check = (what: string, prompt: string) => {
+      const { truncatedText } = this.parts.tokenizer.encode(prompt);
+      if (truncatedText !== undefined && truncatedText !== "") warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
+    };
+    check("prompt", s.prompt);
+    if (s.guidance > 1) check("negative prompt", s.negative);
+    else if (s.negative !== "") warnings.push("the negative prompt has no effect at guidance 1; it takes guidance above 1");
+    return warnings;
+  }
+}
+
+/** `a` then `b` along the first dimension. */
+function stack(a: Tensor, b: Tensor): Tensor {
+  const [n = 0, ...rest] = a.shape;
+  const { device } = a;
+  const y = Tensor.empty(device, [n + (b.shape[0] ?? 0), ...rest], a.dtype, a.label);
+  const to = y.binding();
+  device.copy({ ...a.binding(), size: a.bytes }, { ...to, size: a.bytes });
+  device.copy({ ...b.binding(), size: b.bytes }, { ...to, offset: to.offset + a.bytes, size: b.bytes });
+  return y;
+}

@@ -1,0 +1,78 @@
+// The sampler's tensors on the device: carries out a scheduler's plan there, in f32.
+
+import { linearCombination } from "../../kernels/linear-combination.js";
+import type { Device } from "../gpu/device.js";
+import type { Slot, StepPlan } from "../schedulers/index.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** torch's `[1, c, f, h, w]` to the engine's `[f, h, w, c]`, or back. */
+export function toChannelsLast(x: Float32Array, [c, f, h, w]: readonly [number, number, number, number]): Float32Array {
+  const y = new Float32Array(x.length);
+  const plane = f * h * w;
+  for (let i = 0; i < c; i++) for (let p = 0; p < plane; p++) y[p * c + i] = x[i * plane + p]!;
+  return y;
+}
+
+/** The engine's `[f, h, w, c]` to torch's `[1, c, f, h, w]`. */
+export function fromChannelsLast(x: Float32Array, c: number): Float32Array {
+  const y = new Float32Array(x.length);
+  const plane = x.length / c;
+  for (let i = 0; i < c; i++) for (let p = 0; p < plane; p++) y[i * plane + p] = x[p * c + i]!;
+  return y;
+}
+
+/** Named f32 tensors of one shape `[f, h, w, c]`. */
+export class LatentSlots implements Disposable {
+  readonly shape: readonly [number, number, number, number];
+  readonly #device: Device;
+  readonly #slots = new Map<Slot, Tensor>();
+
+  constructor(device: Device, shape: readonly [number, number, number, number]) {
+    this.#device = device;
+    this.shape = shape;
+  }
+
+  get(slot: Slot): Tensor {
+    const t = this.#slots.get(slot);
+    if (!t) throw new Error(`the sampler reads its slot "${slot}" before it was assigned`);
+    return t;
+  }
+
+  has(slot: Slot): boolean {
+    return this.#slots.has(slot);
+  }
+
+  /** Takes ownership of `t`. */
+  set(slot: Slot, t: Tensor): void {
+    this.#device.untrack(t);
+    this.#slots.get(slot)?.dispose();
+    this.#slots.set(slot, t);
+  }
+
+  /** Host values in torch's layout `[1, c, f, h, w]`. */
+  upload(slot: Slot, values: Float32Array): void {
+    const [f, h, w, c] = this.shape;
+    this.set(slot, Tensor.from(this.#device, toChannelsLast(values, [c, f, h, w]), this.shape, "f32", slot));
+  }
+
+  /** Carries out a plan whose `output`, and `noise` where it draws any, were set. */
+  apply(plan: StepPlan): void {
+    for (const { to, from } of plan.assignments) {
+      const terms = from.map(([slot, c]) => [this.get(slot), c] as const);
+      this.set(to, linearCombination(terms.length > 0 ? terms : [[this.get("sample"), 0]], `linearCombination ${to}`));
+    }
+    for (const slot of ["output", "noise"] as const) {
+      this.#slots.get(slot)?.dispose();
+      this.#slots.delete(slot);
+    }
+  }
+
+  dispose(): void {
+    for (const t of this.#slots.values()) t.dispose();
+    this.#slots.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
