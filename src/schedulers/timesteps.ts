@@ -35,7 +35,7 @@ export function spacedTimesteps(
 ): number[] {
   switch (spacing) {
     case "linspace":
-      return linspace(0, trainTimesteps - 1, steps).reverse();
+      return linspace(0, trainTimesteps - 1, steps).toReversed();
     case "leading": {
       const ratio = Math.floor(trainTimesteps / steps);
       return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + stepsOffset);
