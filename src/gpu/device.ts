@@ -204,8 +204,12 @@ export class Device implements Disposable {
     if (this.#gpu) this.#queue.push(work);
   }
 
+  /** Throws what the device has reported: a loss for ever, any other error once. */
   #check(): void {
-    if (this.#failure) throw this.#failure;
+    const failure = this.#failure;
+    if (!failure) return;
+    if (!(failure instanceof DeviceLostError)) this.#failure = undefined;
+    throw failure;
   }
 }
 

@@ -65,7 +65,10 @@ export class PipelineCache {
         buffer: { type, hasDynamicOffset: type === "uniform" },
       })),
     });
+    // Errors surface below, with the compiler's messages; without a scope they would be reported a second time.
+    this.#gpu.pushErrorScope("validation");
     const module = this.#gpu.createShaderModule({ label, code });
+    const popped = this.#gpu.popErrorScope();
     try {
       const gpu = await this.#gpu.createComputePipelineAsync({
         label,
@@ -76,6 +79,7 @@ export class PipelineCache {
       this.#ready.set(code, pipeline);
       return pipeline;
     } catch (cause) {
+      await popped;
       const info = await module.getCompilationInfo().catch(() => undefined);
       const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join("\n") ?? "";
       throw new GPUValidationError(`shader "${label}" does not compile: ${(cause as Error).message}\n${lines}`, { cause });

@@ -1,0 +1,125 @@
+import { describe, expect, it } from "vitest";
+import { matmul } from "../../kernels/matmul.js";
+import { Device } from "../../src/gpu/device.js";
+import { Tensor } from "../../src/tensor/tensor.js";
+import { testDevice } from "../support/device.js";
+
+describe("recorded work", () => {
+  it("keeps uploads in order with dispatches", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [1], [1, 1], "f32", "a");
+    using b = Tensor.from(device, [10], [1, 1], "f32", "b");
+    using first = matmul(a, b);
+    a.write(new Uint8Array(Float32Array.of(2).buffer));
+    using second = matmul(a, b);
+    expect([...(await first.read()), ...(await second.read())]).toEqual([10, 20]);
+  });
+
+  it("replays a recording on changed inputs", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [3], [1, 1], "f32", "a");
+    using b = Tensor.from(device, [5], [1, 1], "f32", "b");
+    const { result: y, recording } = device.record(() => matmul(a, b));
+    expect((await y.read())[0]).toBe(15);
+    b.write(new Uint8Array(Float32Array.of(7).buffer));
+    device.replay(recording);
+    expect((await y.read())[0]).toBe(21);
+    y.dispose();
+  });
+
+  it("drops the work of an aborted caller and goes on with the next", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [3], [1, 1], "f32", "a");
+    await device.drain();
+    using lost = matmul(a, a);
+    await expect(device.drain(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+    using y = matmul(a, a);
+    expect((await y.read())[0]).toBe(9);
+    expect(lost.size).toBe(1);
+  });
+
+  it("reports a shader that does not compile by its label", async () => {
+    const device = await testDevice();
+    device.dispatch({ label: "broken kernel", code: "fn main( {", bindings: [], params: [], workgroups: [1, 1, 1], flops: 0, bytes: 0 });
+    await expect(device.drain()).rejects.toThrow("broken kernel");
+  });
+
+  it("profiles by label where the adapter has timestamps", async () => {
+    const device = await testDevice();
+    if (!device.capabilities.timestamps) return;
+    const profiler = device.createProfiler();
+    device.profiler = profiler;
+    using a = Tensor.from(device, [3], [1, 1], "f32", "a");
+    using y = matmul(a, a, "matmul probe");
+    await y.read();
+    device.profiler = undefined;
+    expect(profiler.entries).toMatchObject([{ label: "matmul probe", calls: 1, flops: 2 }]);
+  });
+});
+
+describe("scopes", () => {
+  it("free what is not returned, and hand the rest to the outer scope", async () => {
+    const device = await testDevice();
+    const before = device.memory.used;
+    device.scope(() => {
+      const kept = device.scope(() => {
+        Tensor.empty(device, [100], "f32", "lost");
+        return { list: [Tensor.empty(device, [200], "f32", "kept")] };
+      });
+      expect(device.memory.used - before).toBe(1024);
+      expect(kept.list[0]!.size).toBe(200);
+    });
+    expect(device.memory.used).toBe(before);
+  });
+
+  it("free everything when the body throws", async () => {
+    const device = await testDevice();
+    const before = device.memory.used;
+    expect(() =>
+      device.scope(() => {
+        Tensor.empty(device, [100], "f32");
+        throw new Error("no");
+      }),
+    ).toThrow("no");
+    expect(device.memory.used).toBe(before);
+  });
+
+  it("refuse an asynchronous body", async () => {
+    const device = await testDevice();
+    expect(() => device.scope(async () => Promise.resolve())).toThrow("synchronous");
+  });
+});
+
+describe("memory", () => {
+  it("reuses released buffers", () => {
+    const device = Device.dry();
+    const a = Tensor.empty(device, [1000], "f32");
+    a.dispose();
+    using b = Tensor.empty(device, [1000], "f32");
+    expect(b.bytes).toBe(4000);
+    expect(device.memory.reserved).toBe(device.memory.used);
+  });
+
+  it("names what is too large for the adapter, and the cure", () => {
+    const device = Device.dry({ maxBuffer: 1000, name: "small one" });
+    expect(() => Tensor.empty(device, [1000], "f32", "x")).toThrow(/x: needs a buffer of 4000 bytes.*small one.*1000.*fewer frames/);
+  });
+
+  it("gives everything back on dispose", () => {
+    const device = Device.dry();
+    Tensor.empty(device, [1000], "f32");
+    device.dispose();
+    expect(device.memory).toMatchObject({ used: 0, reserved: 0 });
+    expect(() => device.upload({ id: 1, bytes: 4, gpu: undefined, label: "" }, new Uint8Array(4))).toThrow("disposed");
+  });
+});
+
+it("a dry device counts and executes nothing", async () => {
+  const device = Device.dry();
+  using a = Tensor.empty(device, [64, 32], "f16");
+  using b = Tensor.empty(device, [32, 16], "f16");
+  using y = matmul(a, b);
+  expect(device.counts).toMatchObject({ dispatches: 1, flops: 2 * 64 * 32 * 16 });
+  expect(device.pipelineCount).toBe(1);
+  await expect(y.read()).rejects.toThrow("dry run");
+});
