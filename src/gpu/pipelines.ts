@@ -68,7 +68,7 @@ export class PipelineCache {
     // Errors surface below, with the compiler's messages; without a scope they would be reported a second time.
     this.#gpu.pushErrorScope("validation");
     const module = this.#gpu.createShaderModule({ label, code });
-    const popped = this.#gpu.popErrorScope();
+    const popped = this.#gpu.popErrorScope().catch(() => null);
     try {
       const gpu = await this.#gpu.createComputePipelineAsync({
         label,
