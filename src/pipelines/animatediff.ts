@@ -10,7 +10,6 @@ import { linearCombination } from "../../kernels/linear-combination.js";
 import { toPixels } from "../../kernels/pixels.js";
 import type { Device } from "../gpu/device.js";
 import type { CLIPTextModel } from "../models/clip/text-model.js";
-import type { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
@@ -66,7 +65,7 @@ export interface PipelineParts {
   readonly device: Device;
   /** Storage of activations. */
   readonly dtype: "f32" | "f16";
-  readonly tokenizer: CLIPTokenizer;
+  readonly tokenizer: { encode(text: string): { readonly ids: readonly number[]; readonly truncatedText?: string } };
   readonly text: CLIPTextModel;
   readonly unet: UNetMotionModel;
   readonly vae: AutoencoderKL;

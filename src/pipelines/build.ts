@@ -1,0 +1,74 @@
+// The networks of a text-to-video model built from their configurations, without their weights: what loading fills and
+// what a plan only measures.
+
+import type { Device } from "../gpu/device.js";
+import { CLIPTextModel, parseCLIPTextConfig, SD15_TEXT } from "../models/clip/text-model.js";
+import { parseMotionConfig, parseUNetConfig, SD15_UNET } from "../models/unet/config.js";
+import { UNetMotionModel } from "../models/unet/unet.js";
+import { parseVAEConfig, SD15_VAE } from "../models/vae/config.js";
+import { AutoencoderKL } from "../models/vae/vae.js";
+import { WeightStore } from "../nn/weights.js";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A configuration file and the name under which errors speak of it. */
+export interface NamedConfig {
+  readonly name: string;
+  readonly json: Json;
+}
+
+/** config.json of each network. */
+export interface ModelConfigs {
+  readonly text: NamedConfig;
+  readonly unet: NamedConfig;
+  readonly vae: NamedConfig;
+  /** MotionAdapter; absent where the UNet's file has its motion modules inside, or there are none. */
+  readonly motion?: NamedConfig;
+}
+
+/** Stable Diffusion 1.5 with AnimateLCM's motion modules, at their published sizes. */
+export const SD15_ANIMATELCM: ModelConfigs = {
+  text: { name: "Stable Diffusion 1.5 text_encoder", json: SD15_TEXT },
+  unet: { name: "Stable Diffusion 1.5 unet", json: SD15_UNET },
+  vae: { name: "Stable Diffusion 1.5 vae", json: SD15_VAE },
+  motion: { name: "AnimateLCM", json: {} },
+};
+
+/** Networks with their weight stores, not loaded yet. */
+export interface BuiltModels {
+  readonly text: CLIPTextModel;
+  readonly unet: UNetMotionModel;
+  readonly vae: AutoencoderKL;
+  /** Positions of the motion modules; undefined without any. */
+  readonly maxFrames: number | undefined;
+  readonly stores: { readonly text: WeightStore; readonly unet: WeightStore; readonly vae: WeightStore };
+}
+
+/**
+ * Builds the networks on `device`, weights to be stored as `dtype`. `hasWeight` says whether the UNet's files hold a
+ * name (motion files may or may not store the positional encoding).
+ * @throws Error naming the first setting that is not supported, or the two files that do not fit each other
+ */
+export function buildModels(
+  device: Device,
+  configs: ModelConfigs,
+  options: { readonly dtype: "f32" | "f16"; readonly encoder?: boolean; readonly hasWeight?: (name: string) => boolean },
+): BuiltModels {
+  const { dtype } = options;
+  const stores = { text: new WeightStore(device, dtype), unet: new WeightStore(device, dtype), vae: new WeightStore(device, dtype) };
+  const textConfig = parseCLIPTextConfig(configs.text.json, configs.text.name);
+  const unetConfig = parseUNetConfig(configs.unet.json, configs.unet.name);
+  if (unetConfig.crossAttentionDim !== textConfig.hiddenSize)
+    throw new Error(
+      `${configs.unet.name} reads texts of width ${unetConfig.crossAttentionDim}, but ${configs.text.name} makes width ${textConfig.hiddenSize}` +
+        (unetConfig.crossAttentionDim === 1024 ? "; this is a Stable Diffusion 2 UNet, and AnimateLCM works with 1.5 models" : ""),
+    );
+  const motion = configs.motion ? parseMotionConfig(configs.motion.json, unetConfig, configs.motion.name) : unetConfig.motion;
+  return {
+    text: new CLIPTextModel(stores.text.root, textConfig),
+    unet: new UNetMotionModel(stores.unet.root, unetConfig, motion, options.hasWeight),
+    vae: new AutoencoderKL(stores.vae.root, parseVAEConfig(configs.vae.json, configs.vae.name), { encoder: options.encoder ?? false }),
+    maxFrames: motion?.maxFrames,
+    stores,
+  };
+}

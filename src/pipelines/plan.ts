@@ -1,0 +1,102 @@
+// A run that is not executed: the same code on a device that only counts. Tells memory, arithmetic, dispatches and
+// pipelines of any size before a byte is uploaded.
+
+import { Device } from "../gpu/device.js";
+import type { Capabilities } from "../gpu/limits.js";
+import { AnimateDiffPipeline } from "./animatediff.js";
+import { buildModels, type ModelConfigs } from "./build.js";
+import { LatentSlots } from "./latents.js";
+import type { GenerateOptions } from "./options.js";
+import { Tensor } from "../tensor/tensor.js";
+
+/** What one stage takes. */
+export interface StagePlan {
+  readonly name: "text" | "denoise" | "decode";
+  readonly flops: number;
+  readonly dispatches: number;
+  /** GPU memory at its height during the stage, weights included. */
+  readonly peakBytes: number;
+}
+
+/** What a run takes. */
+export interface Plan {
+  readonly weightBytes: number;
+  readonly peakBytes: number;
+  readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
+  readonly stages: readonly StagePlan[];
+  readonly flops: number;
+  readonly dispatches: number;
+  readonly pipelines: number;
+}
+
+/**
+ * Plans a text-to-video run of networks of these configurations on an adapter of these capabilities (default: a typical
+ * GPU). `precision` is that of weights and activations.
+ * @throws Error for options that cannot work, and OutOfMemoryError where a single buffer exceeds the adapter's limit
+ */
+export function planRun(
+  configs: ModelConfigs,
+  options: GenerateOptions,
+  { capabilities = {}, precision = "f16" }: { readonly capabilities?: Partial<Capabilities>; readonly precision?: "f32" | "f16" } = {},
+): Plan {
+  using device = Device.dry(capabilities);
+  const models = buildModels(device, configs, { dtype: precision });
+  const { text, unet, vae } = models.stores;
+  for (const store of [text, unet, vae]) store.pretend(precision);
+  device.pool.trim();
+  const weightBytes = device.memory.used;
+  const tokens = models.text.config.maxPositions;
+  const pipeline = new AnimateDiffPipeline({
+    device,
+    dtype: precision,
+    tokenizer: { encode: () => ({ ids: Array.from({ length: tokens }, () => 0) }) },
+    text: models.text,
+    unet: models.unet,
+    vae: models.vae,
+    scheduler: {},
+    maxFrames: models.maxFrames,
+    motionNorm: "joint",
+    dispose: () => undefined,
+  });
+  const s = pipeline.settle(options);
+  const scheduler = pipeline.scheduler(s);
+  const stages: StagePlan[] = [];
+  const stage = <R>(name: StagePlan["name"], body: () => R): R => {
+    device.pool.resetPeaks();
+    const { flops, dispatches } = device.counts;
+    const result = body();
+    const { counts } = device;
+    stages.push({ name, flops: counts.flops - flops, dispatches: counts.dispatches - dispatches, peakBytes: device.memory.peakReserved });
+    return result;
+  };
+  const packing = device.counts;
+  device.resetCounts();
+  for (const code of packing.codes) device.counts.codes.add(code);
+
+  const { conditioning } = stage("text", () => device.scope(() => pipeline.recordText(s)));
+  const slots = new LatentSlots(device, pipeline.latentShape(s));
+  stage("denoise", () => {
+    slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
+    for (const index of scheduler.timesteps.keys()) {
+      if (scheduler.plan(index).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
+      device.scope(() => pipeline.recordStep(s, scheduler, index, conditioning, slots)).dispose();
+    }
+  });
+  stage("decode", () => {
+    const chunk = pipeline.decodeChunk(s);
+    for (let start = 0; start < s.frames; start += chunk)
+      device.scope(() => {
+        pipeline.recordDecode(slots.get("sample"), start, Math.min(chunk, s.frames - start));
+      });
+  });
+  const motion = [...unet.wanted()].filter((w) => w.name.includes("motion_modules")).reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
+  return {
+    weightBytes,
+    peakBytes: Math.max(...stages.map((t) => t.peakBytes)),
+    parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
+    stages,
+    flops: device.counts.flops,
+    dispatches: device.counts.dispatches,
+    pipelines: device.counts.codes.size,
+  };
+}
