@@ -34,6 +34,7 @@ export interface SchedulerConfig {
   readonly use_karras_sigmas?: boolean | null;
   readonly predict_x0?: boolean;
   readonly disable_corrector?: readonly number[];
+  readonly lambda_min_clipped?: number;
   readonly [field: string]: unknown;
 }
 
@@ -58,33 +59,41 @@ export interface ClassDefaults {
   readonly spacing: TimestepSpacing;
 }
 
-/** Options that bend the result and are implemented nowhere here: refused unless they hold one of the idle values. */
-const IDLE: Readonly<Record<string, readonly unknown[]>> = {
+/**
+ * Options that bend the result and are implemented nowhere here: each class refuses those that diffusers' class of the
+ * same name knows, unless they hold an idle value (the first is what the error proposes; none: leave the field out).
+ */
+const IDLE = {
   clip_sample: [false],
   thresholding: [false],
   use_exponential_sigmas: [false],
   use_beta_sigmas: [false],
   use_lu_lambdas: [false],
   use_flow_sigmas: [false],
-  use_dynamic_shifting: [false],
   timestep_type: ["discrete"],
   interpolation_type: ["linear"],
   sigma_min: [],
   sigma_max: [],
   variance_type: [],
-  lambda_min_clipped: ["-inf", Number.NEGATIVE_INFINITY],
   solver_p: [],
-};
+} satisfies Record<string, readonly unknown[]>;
+
+export type RefusedField = keyof typeof IDLE;
+
+/** The alternatives to evenly spaced timesteps that diffusers' sigma-based samplers share, and nobody here has. */
+export const SIGMA_VARIANTS: readonly RefusedField[] = ["use_exponential_sigmas", "use_beta_sigmas"];
 
 /** Reads one scheduler's fields out of a config; every error names the class, the field, and what is possible. */
 export class ConfigReader {
   readonly #config: SchedulerConfig;
   readonly #class: string;
 
-  constructor(config: SchedulerConfig, className: string) {
+  /** @param refused the fields that must be idle */
+  constructor(config: SchedulerConfig, className: string, refused: readonly RefusedField[]) {
     this.#config = config;
     this.#class = className;
-    for (const [field, idle] of Object.entries(IDLE)) {
+    for (const field of refused) {
+      const idle: readonly unknown[] = IDLE[field];
       const value = config[field];
       if (value !== undefined && value !== null && !idle.includes(value)) {
         throw this.error(field, `is not supported; ${idle.length > 0 ? `set it to ${show(idle[0])}` : "leave it out"}`);
@@ -99,6 +108,13 @@ export class ConfigReader {
     if (least !== undefined && (!Number.isInteger(value) || value < least)) {
       throw this.error(field, `must be a whole number of at least ${least}`);
     }
+    return value;
+  }
+
+  /** A number that may be infinite. */
+  numberOrInfinity(field: string, byDefault: number): number {
+    const value = this.#config[field] ?? byDefault;
+    if (typeof value !== "number" || Number.isNaN(value)) throw this.error(field, "must be a number");
     return value;
   }
 
@@ -127,8 +143,11 @@ export class ConfigReader {
     });
   }
 
-  common(defaults: ClassDefaults): CommonConfig {
-    const predictions = ["epsilon", "v_prediction", "sample"] as const;
+  /** @param predictions what the network may predict with this sampler */
+  common(
+    defaults: ClassDefaults,
+    predictions: readonly PredictionType[] = ["epsilon", "v_prediction", "sample"],
+  ): CommonConfig {
     const trainedBetas = this.numbers("trained_betas");
     const trainTimesteps = this.number("num_train_timesteps", 1000, 1);
     if (trainedBetas !== undefined && trainedBetas.length !== trainTimesteps) {
@@ -155,6 +174,22 @@ export class ConfigReader {
   error(field: string, cure: string): Error {
     return new Error(`${this.#class}: ${field} = ${show(this.#config[field])} ${cure}.`);
   }
+}
+
+/**
+ * scheduler_config.json as parsed; unlike JSON.parse it takes the bare Infinity and NaN that Python writes
+ * (`"lambda_min_clipped": -Infinity`).
+ */
+export function parseSchedulerConfig(text: string): SchedulerConfig {
+  const json = text.replace(/"(?:[^"\\]|\\.)*"|(-?)Infinity|NaN/g, (match, sign: string | undefined) => {
+    if (match.startsWith('"')) return match;
+    return match === "NaN" ? "null" : `${sign ?? ""}1e999`;
+  });
+  const config: unknown = JSON.parse(json);
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    throw new Error("scheduler_config.json must hold one object of fields.");
+  }
+  return { ...config };
 }
 
 const show = (value: unknown): string => JSON.stringify(value) ?? String(value);

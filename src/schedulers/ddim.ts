@@ -34,7 +34,7 @@ export class DDIMScheduler implements Scheduler {
    * @throws when the config asks for something unsupported, or eta is not in [0, 1].
    */
   constructor(config: SchedulerConfig, steps: number, options: DDIMOptions = {}) {
-    const read = new ConfigReader(config, this.name);
+    const read = new ConfigReader(config, this.name, ["clip_sample", "thresholding"]);
     const common = read.common({ betaStart: 0.0001, betaEnd: 0.02, betaSchedule: "linear", spacing: "leading" });
     checkSteps(steps, common.trainTimesteps);
     this.#eta = options.eta ?? 0;

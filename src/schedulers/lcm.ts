@@ -50,7 +50,7 @@ export class LCMScheduler implements Scheduler {
    * @throws when steps exceed the training grid, or the config asks for something unsupported.
    */
   constructor(config: SchedulerConfig, steps: number, options: LCMOptions = {}) {
-    const read = new ConfigReader(config, this.name);
+    const read = new ConfigReader(config, this.name, ["clip_sample", "thresholding"]);
     const common = read.common({
       betaStart: 0.00085,
       betaEnd: 0.012,

@@ -75,9 +75,9 @@ export function fromPrediction(
   type: CommonConfig["predictionType"],
   alpha: number,
   sigma: number,
+  sample: Terms = [["sample", 1]],
+  output: Terms = [["output", 1]],
 ): { readonly x0: Terms; readonly eps: Terms } {
-  const sample: Terms = [["sample", 1]];
-  const output: Terms = [["output", 1]];
   switch (type) {
     case "epsilon":
       return { x0: combine([sample, 1 / alpha], [output, -sigma / alpha]), eps: output };

@@ -30,7 +30,7 @@ export interface Assignment {
 /** One step: the assignments are carried out in order, each seeing what those before it wrote. */
 export interface StepPlan {
   readonly assignments: readonly Assignment[];
-  /** Whether an assignment reads `noise`; draw the tensor then, and only then. */
+  /** Whether to draw `noise` for this plan: where an assignment reads it, and where diffusers draws without using it. */
   readonly drawsNoise: boolean;
 }
 
@@ -65,20 +65,26 @@ export function combine(...parts: readonly (readonly [terms: Terms, weight: numb
   return [...sums].filter(([, c]) => c !== 0);
 }
 
-/** A plan of these assignments; checks that coefficients are finite and operands few. */
-export function makePlan(assignments: readonly Assignment[]): StepPlan {
+/**
+ * A plan of these assignments; checks that coefficients are finite and operands few.
+ * @param drawsNoise true for a sampler that draws in every step, also where the noise has no weight (diffusers' order
+ *   of draws is part of what a seed means)
+ */
+export function makePlan(assignments: readonly Assignment[], drawsNoise = false): StepPlan {
   for (const { to, from } of assignments) {
     if (from.length > MAX_TERMS)
       throw new Error(`A plan assigns ${to} from ${from.length} slots; ${MAX_TERMS} at most.`);
     const bad = from.find(([, c]) => !Number.isFinite(c));
     if (bad !== undefined) {
       throw new Error(
-        `This noise schedule gives no finite step: ${to} would take ${bad[1]} times ${bad[0]}; ` +
-          `with rescale_betas_zero_snr a model must predict "v_prediction" or "sample".`,
+        `This scheduler configuration gives no finite step: ${to} would take ${bad[1]} times ${bad[0]}. With ` +
+          `rescale_betas_zero_snr a model must predict "v_prediction" or "sample"; a final sigma of zero needs ` +
+          `lower_order_final.`,
       );
     }
   }
-  return { assignments, drawsNoise: assignments.some((a) => a.from.some(([slot]) => slot === "noise")) };
+  const reads = assignments.some((a) => a.from.some(([slot]) => slot === "noise"));
+  return { assignments, drawsNoise: drawsNoise || reads };
 }
 
 /**

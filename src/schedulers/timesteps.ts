@@ -20,10 +20,10 @@ export function linspace(start: number, stop: number, n: number, endpoint = true
   return Array.from({ length: n }, (_, i) => (endpoint && n > 1 && i === n - 1 ? stop : start + i * step));
 }
 
-/** numpy.arange(start, 0, -ratio). */
-export function countDown(start: number, ratio: number): number[] {
+/** Timesteps from `start` − 1 down by `ratio`, as numpy.arange(start, 0, -ratio) counts them. */
+export function trailing(start: number, ratio: number): number[] {
   const delta = start - ratio - start;
-  return Array.from({ length: Math.ceil(start / ratio) }, (_, i) => start + i * delta);
+  return Array.from({ length: Math.ceil(start / ratio) }, (_, i) => roundHalfEven(start + i * delta) - 1);
 }
 
 /** The spaced timesteps of a run, descending and unrounded for "linspace"; `round` is applied as each spacing does. */
@@ -41,7 +41,7 @@ export function spacedTimesteps(
       return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + stepsOffset);
     }
     case "trailing":
-      return countDown(trainTimesteps, trainTimesteps / steps).map((t) => roundHalfEven(t) - 1);
+      return trailing(trainTimesteps, trainTimesteps / steps);
   }
 }
 

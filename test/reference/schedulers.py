@@ -63,6 +63,8 @@ def run(name, config, steps, options=None):
     scheduler.set_timesteps(steps, **kwargs)
     timesteps = scheduler.timesteps
     strength = options.get("strength")
+    if hasattr(scheduler, "set_begin_index"):  # else two equal timesteps at the start would skip one
+        scheduler.set_begin_index(0)
     if strength is not None:  # as the video-to-video pipeline does
         start = max(steps - min(int(steps * strength), steps), 0)
         timesteps = timesteps[start * scheduler.order :]
@@ -105,6 +107,9 @@ def run(name, config, steps, options=None):
         "options": options,
         "timesteps": sig(timesteps.tolist()),
         "initNoiseSigma": float(scheduler.init_noise_sigma),
+        "maxSigma": float(((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod).max() ** 0.5)
+        if scheduler.alphas_cumprod.min() > 0
+        else None,
         "addNoise": add_noise,
         "samples": {str(i): sig(samples[i]) for i in keep},
         "x0": {str(i): sig(x0s[i]) for i in keep if x0s[i] is not None},
@@ -148,6 +153,76 @@ case("ddim", {**DDIM, "prediction_type": "v_prediction", "rescale_betas_zero_snr
 for strength in (0.3, 0.8):
     case("ddim", DDIM, 10, {"strength": strength})
 
+STEPS = (1, 2, 3, 4, 5, 8, 14, 15, 20, 50)
+SPACINGS = ("leading", "linspace", "trailing")
+for name in ("euler", "euler-a", "heun", "dpm", "dpm++", "dpm++-sde", "unipc"):
+    for n in STEPS:
+        case(name, LINEAR, n)
+    for spacing in SPACINGS:
+        for n in (4, 7):
+            case(name, {**SD15, "timestep_spacing": spacing, "steps_offset": 1}, n)
+    for prediction in PREDICTIONS if name != "euler-a" else PREDICTIONS[:2]:
+        case(name, {**SD15, "prediction_type": prediction}, 6)
+    for strength in (0.4, 0.8):
+        case(name, LINEAR, 10, {"strength": strength})
+    case(name, {"beta_schedule": "squaredcos_cap_v2"}, 5)
+    if name != "heun":
+        case(name, {**SD15, "prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, 5)
+    if name != "euler-a":
+        for n in (1, 2, 4, 11):
+            case(name, {**SD15, "use_karras_sigmas": True}, n)
+    if name in ("euler", "dpm++", "dpm++-sde", "unipc"):
+        case(name, {**LINEAR, "final_sigmas_type": "sigma_min"}, 5)
+        if name != "euler":
+            case(name, {**LINEAR, "final_sigmas_type": "sigma_min", "use_karras_sigmas": True}, 5)
+
+for name in ("dpm", "dpm++", "dpm++-sde"):
+    for order in (1, 2, 3):
+        for n in (3, 6, 20):
+            case(name, {**SD15, "solver_order": order}, n)
+    for config in (
+        {"solver_type": "heun"},
+        {"solver_type": "logrho"},
+        {"lower_order_final": False},
+        {"euler_at_final": True, "final_sigmas_type": "sigma_min", "lower_order_final": False},
+        {"solver_order": 3, "prediction_type": "v_prediction"},
+        {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1},
+        {"beta_schedule": "squaredcos_cap_v2", "use_karras_sigmas": True},
+    ):
+        case(name, {**SD15, **config}, 6)
+        case(name, {**SD15, **config}, 16)
+for order in (1, 2, 3):
+    for solver_type in ("bh1", "bh2", "midpoint"):
+        for n in (3, 7):
+            # diffusers' bh1 ends in 0·∞ at a final sigma of zero.
+            final = {"final_sigmas_type": "sigma_min"} if solver_type == "bh1" else {}
+            case("unipc", {**SD15, **final, "solver_order": order, "solver_type": solver_type}, n)
+    for prediction in PREDICTIONS:
+        final = {"final_sigmas_type": "sigma_min"}
+        case("unipc", {**SD15, **final, "solver_order": order, "predict_x0": False, "prediction_type": prediction}, 6)
+    case("unipc", {**SD15, "solver_order": order, "disable_corrector": [0, 2]}, 6)
+case("unipc", {**SD15, "final_sigmas_type": "sigma_min", "lower_order_final": False, "solver_order": 3}, 6)
+
+PLMS = {**SD15, "skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1}
+for n in STEPS:
+    case("pndm", PLMS, n)
+    case("pndm", {**LINEAR, "skip_prk_steps": True}, n)
+    if n >= 4:
+        case("pndm", LINEAR, n)
+for spacing in SPACINGS:
+    case("pndm", {**PLMS, "timestep_spacing": spacing}, 5)
+for config in ({"prediction_type": "v_prediction"}, {"set_alpha_to_one": True}, {"beta_schedule": "squaredcos_cap_v2"}):
+    for skip in (True, False):
+        case("pndm", {**LINEAR, **config, "skip_prk_steps": skip}, 6)
+
+for n in (1, 2, 4, 8, 50):
+    case("tcd", SD15, n)
+for eta in (0.0, 0.5, 1.0):
+    for prediction in PREDICTIONS:
+        case("tcd", {**LINEAR, "prediction_type": prediction}, 5, {"eta": eta})
+case("tcd", LINEAR, 4, {"originalInferenceSteps": 20})
+case("tcd", {**LINEAR, "original_inference_steps": 100}, 8, {"strength": 0.6})
+
 schedules = []
 for config in (
     LINEAR,
@@ -167,5 +242,6 @@ json.dump(
     {"diffusers": diffusers.__version__, "schedules": schedules, "cases": cases},
     open(HERE / "fixtures" / "schedulers.json", "w"),
     separators=(",", ":"),
+    allow_nan=False,
 )
 print(len(cases), "cases")

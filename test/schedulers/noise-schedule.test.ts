@@ -6,7 +6,7 @@ import { fixture } from "./reference.js";
 
 describe("alphasCumprod", () => {
   it.each(fixture.schedules.map((s) => [JSON.stringify(s.config), s] as const))("%s", (_, schedule) => {
-    const common = new ConfigReader(schedule.config, "DDIMScheduler").common({
+    const common = new ConfigReader(schedule.config, "DDIMScheduler", []).common({
       betaStart: 0.0001,
       betaEnd: 0.02,
       betaSchedule: "linear",

@@ -1,6 +1,14 @@
 /** The plan executor and the errors of configurations. */
 import { describe, expect, it } from "vitest";
-import { applyPlan, makeScheduler, type StepPlan } from "../../src/schedulers/index.js";
+import {
+  applyPlan,
+  DPMSolverMultistepScheduler,
+  makeScheduler,
+  parseSchedulerConfig,
+  schedulerNameOf,
+  type SchedulerName,
+  type StepPlan,
+} from "../../src/schedulers/index.js";
 import { combine, makePlan } from "../../src/schedulers/plan.js";
 
 const slotsOf = (slots: Record<string, readonly number[]>): Map<string, Float32Array> =>
@@ -90,5 +98,45 @@ describe("makeScheduler refuses", () => {
     expect(() => makeScheduler("lcm", config, 4).plan(4)).toThrow(/steps 0 to 3 in this run, not 4/);
     const zeroSnr = { ...config, rescale_betas_zero_snr: true };
     expect(() => makeScheduler("lcm", zeroSnr, 4).plan(0)).toThrow(/no finite step.*v_prediction/);
+  });
+
+  it("options that mean nothing, unknown names and other noise schedules", () => {
+    expect(() => makeScheduler("euler", config, 4, { originalInferenceSteps: 100 })).toThrow(/mean nothing to euler/);
+    expect(() => makeScheduler("lcm", config, 4, { eta: 0.5 })).toThrow(/eta means nothing to lcm/);
+    expect(() => makeScheduler("ddpm" as SchedulerName, config, 4)).toThrow(
+      /no scheduler "ddpm"; use one of lcm, ddim/,
+    );
+    const flow = { ...config, _class_name: "FlowMatchEulerDiscreteScheduler" };
+    expect(() => makeScheduler("euler", flow, 4)).toThrow(/FlowMatchEulerDiscreteScheduler/);
+    expect(() => makeScheduler("euler", { ...config, use_beta_sigmas: true }, 4)).toThrow(/use_beta_sigmas/);
+    expect(() => makeScheduler("euler-a", { ...config, prediction_type: "sample" }, 4)).toThrow(/"epsilon"/);
+    expect(() => makeScheduler("unipc", { ...config, solver_order: 4 }, 4)).toThrow(/solver_order = 4 .* 1 to 3/);
+    expect(() => makeScheduler("pndm", { ...config, skip_prk_steps: false }, 3)).toThrow(/at least 4 steps, got 3/);
+    expect(() => new DPMSolverMultistepScheduler({ algorithm_type: "dpmsolver" }, 4)).toThrow(/set it to "sigma_min"/);
+    expect(() => makeScheduler("unipc", { ...config, lower_order_final: false, solver_order: 3 }, 5).plan(4)).toThrow(
+      /lower_order_final/,
+    );
+  });
+});
+
+describe("scheduler_config.json", () => {
+  it("says which sampler it asks for", () => {
+    expect(schedulerNameOf({ _class_name: "LCMScheduler" })).toBe("lcm");
+    expect(schedulerNameOf({ _class_name: "PNDMScheduler" })).toBe("pndm");
+    expect(schedulerNameOf({ _class_name: "DPMSolverMultistepScheduler" })).toBe("dpm++");
+    expect(schedulerNameOf({ _class_name: "DPMSolverMultistepScheduler", algorithm_type: "dpmsolver" })).toBe("dpm");
+    expect(() => schedulerNameOf({ _class_name: "DDPMScheduler" })).toThrow(/DDPMScheduler, which is not implemented/);
+    expect(() => schedulerNameOf({})).toThrow(/no class/);
+  });
+
+  it("is read as Python writes it, infinities included", () => {
+    const text = '{"_class_name": "X Infinity", "lambda_min_clipped": -Infinity, "a": NaN, "steps_offset": 1}';
+    expect(parseSchedulerConfig(text)).toEqual({
+      _class_name: "X Infinity",
+      lambda_min_clipped: -Infinity,
+      a: null,
+      steps_offset: 1,
+    });
+    expect(() => parseSchedulerConfig("[1]")).toThrow(/one object/);
   });
 });

@@ -16,6 +16,8 @@ export interface Case {
   readonly options: SchedulerOptions;
   readonly timesteps: readonly number[];
   readonly initNoiseSigma: number;
+  /** The largest σ = √((1 − ᾱ)/ᾱ) of the schedule; null where it is infinite. */
+  readonly maxSigma: number | null;
   readonly addNoise: readonly [number, number] | null;
   readonly samples: Readonly<Record<string, readonly number[]>>;
   readonly x0: Readonly<Record<string, readonly number[]>>;
@@ -59,7 +61,7 @@ export function runCase(c: Case): { readonly sample: number; readonly x0: number
   const scheduler = makeScheduler(c.name, c.config, c.steps, c.options);
   expect(scheduler.timesteps.length).toBe(c.timesteps.length);
   c.timesteps.forEach((t, i) => expect(scheduler.timesteps[i]).toBeCloseTo(t, 3));
-  expect(scheduler.initNoiseSigma).toBeCloseTo(c.initNoiseSigma, 4);
+  expect(Math.abs(scheduler.initNoiseSigma / c.initNoiseSigma - 1)).toBeLessThan(1e-6);
 
   let x = fakeNoise(1000).map((v) => v * scheduler.initNoiseSigma);
   if (c.addNoise !== null) {
