@@ -150,10 +150,9 @@ export function makeScheduler(
   if (!isSchedulerName(name)) {
     throw new Error(`There is no scheduler "${String(name)}"; use one of ${SCHEDULER_NAMES.join(", ")}.`);
   }
-  if (config._class_name?.startsWith("FlowMatch") === true) {
-    throw new Error(
-      `The model was trained for ${config._class_name}; none of the samplers here follows its noise schedule.`,
-    );
+  const { _class_name: className } = config;
+  if (className?.startsWith("FlowMatch") === true) {
+    throw new Error(`The model was trained for ${className}; none of the samplers here follows its noise schedule.`);
   }
   const entry: Entry = SCHEDULERS[name];
   if (options.originalInferenceSteps !== undefined && !entry.takes.includes("originalInferenceSteps")) {
