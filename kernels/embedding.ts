@@ -1,0 +1,43 @@
+// Token and position embedding. CLIP's table in f32 exceeds the binding limit of many devices: it is bound by row ranges.
+
+import { specialize } from "../src/gpu/wgsl.js";
+import { bytesPerElement } from "../src/tensor/dtype.js";
+import { dims2, expectShape } from "../src/tensor/shape.js";
+import { Tensor } from "../src/tensor/tensor.js";
+import { shaders } from "../shaders/index.js";
+import { rowSlices } from "./slices.js";
+
+/**
+ * `table[ids[i]] + positions[i mod P]` → `[count, channels]` in `dtype` (torch.nn.Embedding, twice). An index beyond the
+ * table leaves its row undefined: check ids on the host.
+ */
+export function embedding(
+  ids: Tensor,
+  table: Tensor,
+  positions: Tensor | undefined,
+  dtype: "f32" | "f16",
+  label = "embedding",
+): Tensor {
+  const { device } = table;
+  const [rows, channels] = dims2(table, "embedding: table");
+  const count = ids.size;
+  if (ids.dtype !== "u32") throw new Error(`embedding: ids must be u32, got ${String(ids)}`);
+  if (positions) {
+    expectShape(positions, [dims2(positions, "embedding: positions")[0], channels], "embedding: positions");
+    if (positions.dtype !== table.dtype) throw new Error(`embedding: table ${String(table)} and positions ${String(positions)} must have one dtype`);
+  }
+  const y = Tensor.empty(device, [count, channels], dtype, label);
+  const rowBytes = channels * bytesPerElement(table.dtype);
+  for (const slice of rowSlices(rows, rowBytes, device.capabilities)) {
+    device.dispatch({
+      label,
+      code: specialize(shaders.embedding, { E: table.dtype, T: dtype }),
+      bindings: [ids.binding(), table.binding(slice.first * rowBytes, slice.count * rowBytes), (positions ?? table).binding(0, positions?.bytes ?? rowBytes), y.binding()],
+      params: [count, channels, positions?.shape[0] ?? 0, slice.first, slice.count],
+      workgroups: [Math.ceil(channels / 64), count, 1],
+      flops: count * channels,
+      bytes: 2 * count * rowBytes,
+    });
+  }
+  return y;
+}

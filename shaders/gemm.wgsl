@@ -1,0 +1,141 @@
+// Convolution over channels-last frames as one product of matrices (implicit GEMM), plainly: one invocation an output.
+//   y[p, n] = act(Σ_tap Σ_c x[pixel(p, tap), c] · w[tap, c, n] + bias[n] + rowBias[frame(p), n]) + residual[p, n]
+// A linear layer is the same with 1×1 pixels and one tap. `x` may be two tensors, channels side by side; nearest upsampling
+// of x is folded into the reads. The readable reference; works for every shape.
+
+alias T = f32; // activations
+const GEGLU: bool = false; // columns come in pairs (value, gate): y = value · gelu(gate)
+
+struct Params {
+  frames: u32, // of this dispatch
+  rows: u32, // output rows a frame of this dispatch
+  width: u32, // output columns
+  outputs: u32, // columns of the product
+  c1: u32, // channels of x
+  c2: u32, // channels of x2
+  c_padded: u32, // c1 + c2 as packed
+  panel: u32, // columns a panel of packed weights
+  kernel_h: u32,
+  kernel_w: u32,
+  stride: u32,
+  pad_top: u32,
+  pad_left: u32,
+  in_h: u32, // size of x, after upsampling
+  in_w: u32,
+  src_h: u32, // size of x in memory
+  src_w: u32,
+  bound_rows: u32, // rows of x a frame that are bound …
+  first_src: u32, // … from this one on
+  first_row: u32, // output row at which this dispatch begins
+  x_start: u32, // elements before the first bound one
+  x2_start: u32,
+  y_start: u32,
+  residual_start: u32,
+  first_frame: u32,
+  frames_per_bias: u32, // frames that share an entry of row_bias; 0: no row_bias
+  has_bias: u32,
+  has_residual: u32,
+  half_weights: u32, // weights are f16, (k, k + 1) in one word
+  activation: u32, // 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 quick_gelu, 5 relu
+  groups_x: u32, // workgroups in x, so that a long list of rows may wrap into z
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<T>;
+@group(0) @binding(2) var<storage, read> x2: array<T>;
+@group(0) @binding(3) var<storage, read> w: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read> row_bias: array<T>;
+@group(0) @binding(6) var<storage, read> residual: array<T>;
+@group(0) @binding(7) var<storage, read_write> y: array<T>;
+
+fn weight(k: u32, n: u32) -> f32 {
+  let depth = p.kernel_h * p.kernel_w * p.c_padded;
+  let panel = n / p.panel;
+  if (p.half_weights == 1u) {
+    return unpack2x16float(w[(panel * (depth / 2u) + k / 2u) * p.panel + n % p.panel])[k % 2u];
+  }
+  return bitcast<f32>(w[(panel * depth + k) * p.panel + n % p.panel]);
+}
+
+fn column(frame: u32, oy: u32, ox: u32, n: u32) -> f32 {
+  var sum = 0.0;
+  for (var ky = 0u; ky < p.kernel_h; ky++) {
+    for (var kx = 0u; kx < p.kernel_w; kx++) {
+      let iy = oy * p.stride + ky - p.pad_top; // below 0 wraps to a large number
+      let ix = ox * p.stride + kx - p.pad_left;
+      if (iy >= p.in_h || ix >= p.in_w) {
+        continue;
+      }
+      let row = iy * p.src_h / p.in_h - p.first_src;
+      let pixel = (frame * p.bound_rows + row) * p.src_w + ix * p.src_w / p.in_w;
+      let k = (ky * p.kernel_w + kx) * p.c_padded;
+      for (var c = 0u; c < p.c1; c++) {
+        sum += f32(x[p.x_start + pixel * p.c1 + c]) * weight(k + c, n);
+      }
+      for (var c = 0u; c < p.c2; c++) {
+        sum += f32(x2[p.x2_start + pixel * p.c2 + c]) * weight(k + p.c1 + c, n);
+      }
+    }
+  }
+  if (p.frames_per_bias > 0u) {
+    sum += f32(row_bias[(p.first_frame + frame) / p.frames_per_bias * p.outputs + n]);
+  }
+  return sum;
+}
+
+// Abramowitz and Stegun 7.1.26: |error| < 1.5e-7
+fn erf(v: f32) -> f32 {
+  let a = abs(v);
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let s = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+  return sign(v) * (1.0 - s * exp(-a * a));
+}
+
+fn gelu(v: f32) -> f32 {
+  return 0.5 * v * (1.0 + erf(v * 0.70710678118654752));
+}
+
+fn activate(v: f32) -> f32 {
+  switch (p.activation) {
+    case 1u: { return v / (1.0 + exp(-v)); }
+    case 2u: { return gelu(v); }
+    case 3u: { return v / (1.0 + exp(-1.5957691216057308 * (v + 0.044715 * v * v * v))); }
+    case 4u: { return v / (1.0 + exp(-1.702 * v)); }
+    case 5u: { return max(v, 0.0); }
+    default: { return v; }
+  }
+}
+
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = id.x + id.z * p.groups_x * 8u;
+  let width = select(p.outputs, p.outputs / 2u, GEGLU);
+  let n = id.y;
+  if (row >= p.frames * p.rows * p.width || n >= width) {
+    return;
+  }
+  let frame = row / (p.rows * p.width);
+  let oy = row / p.width % p.rows + p.first_row;
+  let ox = row % p.width;
+  var v = 0.0;
+  if (GEGLU) {
+    var value = column(frame, oy, ox, 2u * n);
+    var gate = column(frame, oy, ox, 2u * n + 1u);
+    if (p.has_bias == 1u) {
+      value += bias[n];
+      gate += bias[width + n];
+    }
+    v = value * gelu(gate);
+  } else {
+    v = column(frame, oy, ox, n);
+    if (p.has_bias == 1u) {
+      v += bias[n];
+    }
+    v = activate(v);
+  }
+  if (p.has_residual == 1u) {
+    v += f32(residual[p.residual_start + row * width + n]);
+  }
+  y[p.y_start + row * width + n] = T(v);
+}
