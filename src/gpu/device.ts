@@ -28,6 +28,8 @@ export class Device implements Disposable {
   #running: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #disposed = false;
+  /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
+  #draining = 0;
   #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
   #profiler: Profiler | undefined;
 
@@ -172,7 +174,12 @@ export class Device implements Disposable {
       return submitter.run(work, signal, this.#profiler, () => this.#check());
     });
     this.#running = turn.catch(() => undefined);
-    await turn;
+    this.#draining++;
+    try {
+      await turn;
+    } finally {
+      this.#draining--;
+    }
     this.#check();
   }
 
@@ -183,6 +190,11 @@ export class Device implements Disposable {
     const data = await this.#submitter.read(buffer, offset, bytes);
     this.#check();
     return data;
+  }
+
+  /** Gives free buffers back to the driver; where somebody's work is still outstanding, leaves them for a later call. */
+  trim(): void {
+    if (this.#queue.length === 0 && this.#draining === 0) this.pool.trim();
   }
 
   /** Frees everything on the device, and the device itself. */

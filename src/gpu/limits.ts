@@ -53,12 +53,16 @@ export function deviceDescriptor(adapter: GPUAdapter): GPUDeviceDescriptor {
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render|warp/i;
 
+/** Whether an adapter runs on the CPU. */
+export function isSoftware(info: GPUAdapterInfo): boolean {
+  return SOFTWARE.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`) || info.isFallbackAdapter === true;
+}
+
 /** Reads a device's capabilities. `force` lowers limits or hides features, for tests and for reproducing other machines. */
 export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}): Capabilities {
   const { limits, features } = gpu;
   const info = gpu.adapterInfo;
   const name = [info.description, info.device, info.architecture, info.vendor].find((s) => s !== "") ?? "unknown adapter";
-  const all = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
   return {
     maxBinding: limits.maxStorageBufferBindingSize,
@@ -73,7 +77,7 @@ export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}
     subgroupSize: min === max ? min : 0,
     timestamps: features.has("timestamp-query"),
     subgroupMatrix: features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName),
-    kind: SOFTWARE.test(all) || info.isFallbackAdapter === true ? "cpu" : "gpu",
+    kind: isSoftware(info) ? "cpu" : "gpu",
     name,
     ...force,
   };

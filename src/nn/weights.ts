@@ -165,7 +165,7 @@ export class WeightStore {
       options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0] ?? "" });
     }
     await this.device.drain(options.signal);
-    this.device.pool.trim();
+    this.device.trim();
   }
 
   /** Packs parameters without values, for a dry run. `fileType` is the precision of the imagined file. */

@@ -136,6 +136,7 @@ export class AnimateDiffPipeline implements Disposable {
       const { conditioning, check } = device.scope(() => this.recordText(s));
       owned.push(...conditioning.text.values(), check);
       await this.#finite(check, "the text encoder", signal);
+      device.trim();
       const textSeconds = lap();
 
       const slots = new LatentSlots(device, this.latentShape(s));
@@ -157,6 +158,7 @@ export class AnimateDiffPipeline implements Disposable {
       }
 
       const latents = slots.get("sample");
+      device.trim(); // the decoder wants buffers of other sizes than the UNet
       const rgba = new Uint8Array(s.frames * s.height * s.width * 4);
       const chunk = this.decodeChunk(s);
       for (let start = 0; start < s.frames; start += chunk) {

@@ -43,7 +43,7 @@ export function planRun(
   const models = buildModels(device, configs, { dtype: precision });
   const { text, unet, vae } = models.stores;
   for (const store of [text, unet, vae]) store.pretend(precision);
-  device.pool.trim();
+  device.trim();
   const weightBytes = device.memory.used;
   const tokens = models.text.config.maxPositions;
   const pipeline = new AnimateDiffPipeline({
@@ -62,6 +62,7 @@ export function planRun(
   const scheduler = pipeline.scheduler(s);
   const stages: StagePlan[] = [];
   const stage = <R>(name: StagePlan["name"], body: () => R): R => {
+    device.trim();
     device.pool.resetPeaks();
     const { flops, dispatches } = device.counts;
     const result = body();
