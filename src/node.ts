@@ -1,3 +1,4 @@
 // What Kineograph adds in Node: a device through Dawn, and files.
 
 export { NO_ADAPTER, nodeGPU, openNodeDevice } from "./node-device.js";
+export { openFile, openFolder } from "./io/node-file.js";

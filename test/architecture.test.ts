@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Low to high; a file imports from its own layer or a lower one. The first prefix that fits decides. */
 const LAYERS: readonly (readonly string[])[] = [
-  ["src/gpu/"],
+  ["src/gpu/", "src/version.ts"],
   ["src/tensor/", "src/io/"],
   ["shaders/"],
   ["kernels/"],

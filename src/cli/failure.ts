@@ -1,0 +1,56 @@
+// How a command ends: 0, 1 an error, 2 a wrong call, 130 interrupted (143 terminated). One readable message on stderr.
+
+import { CommanderError } from "commander";
+
+/** A wrong call: exit status 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** Ctrl-C or a request to end: exit status 128 + the signal's number. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+  readonly status: number;
+
+  constructor(signal: "SIGINT" | "SIGTERM") {
+    super(signal === "SIGINT" ? "interrupted; nothing was written" : "terminated; nothing was written");
+    this.status = signal === "SIGINT" ? 130 : 143;
+  }
+}
+
+/** The exit status of what was thrown. */
+export function statusOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.status;
+  if (error instanceof UsageError) return 2;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  return 1;
+}
+
+/** The message for stderr; with `verbose` the stack and causes. Commander has printed its own already. */
+export function messageOf(error: unknown, verbose: boolean): string | undefined {
+  if (error instanceof CommanderError) return undefined;
+  if (error instanceof Interrupted) return `kineograph: ${error.message}`;
+  if (!(error instanceof Error)) return `kineograph: ${String(error)}`;
+  if (!verbose) return `kineograph: ${explain(error)}`;
+  let text = `kineograph: ${error.stack ?? error.message}`;
+  for (let e = error.cause; e instanceof Error; e = e.cause) text += `\ncaused by: ${e.stack ?? e.message}`;
+  return text;
+}
+
+/** Node's own file errors in words. */
+function explain(error: Error): string {
+  const { code, path } = error as NodeJS.ErrnoException;
+  const file = path === undefined ? "" : ` ${path}`;
+  switch (code) {
+    case "ENOENT":
+      return `there is no file or folder${file}`;
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return `no permission for${file || " that file"} (${code}); choose another place with --output`;
+    case "ENOSPC":
+      return `the disk is full${file && `, writing${file}`}; nothing was kept`;
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,195 @@
+// kineograph generate: prompt → animation file, with progress, timings and the recipe inside.
+
+import type { Device } from "../gpu/device.js";
+import type { FramesEvent, GenerationEvent } from "../pipelines/animatediff.js";
+import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
+import { openAdapter } from "./adapters.js";
+import { bytes, count, seconds } from "./format.js";
+import { interruptible } from "./interrupt.js";
+import { generateOptions, type RunArguments } from "./options.js";
+import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
+import { recipeOf } from "./recipe.js";
+import { modelPaths, openFileOf, openFolderOf, openPath, type ModelPaths } from "./sources.js";
+import { Terminal } from "./terminal.js";
+
+/** What `--json` prints. */
+export interface Report {
+  readonly output: string;
+  readonly seed: number | string;
+  readonly steps: number;
+  readonly timesteps: readonly number[];
+  readonly frames: number;
+  readonly width: number;
+  readonly height: number;
+  readonly adapter: string;
+  readonly seconds: {
+    readonly load: number;
+    readonly text: number;
+    readonly denoise: number;
+    readonly decode: number;
+    readonly encode: number;
+    readonly total: number;
+  };
+  readonly memory: { readonly peakBytes: number; readonly weightBytes: number };
+  readonly dispatches: number;
+  readonly pipelines: number;
+  readonly warnings: readonly string[];
+}
+
+export async function generate(prompt: string, a: RunArguments): Promise<void> {
+  const terminal = new Terminal({ quiet: a.quiet });
+  const { report } = await produce(prompt, a, [a.output ?? `kineograph-${a.seed ?? 0}.png`], terminal);
+  if (a.json) console.log(JSON.stringify(report));
+  else {
+    if (a.verbose)
+      terminal.say(
+        `${count(report.dispatches)} dispatches, ${report.pipelines} pipelines, at most ${bytes(report.memory.peakBytes)} on the device`,
+      );
+    terminal.done("total", report.seconds.total);
+    console.log(report.output);
+  }
+}
+
+/** One run, written to each of `outputs`; `report.output` is the first. */
+export async function produce(
+  prompt: string,
+  a: RunArguments,
+  outputs: readonly string[],
+  terminal: Terminal,
+): Promise<{ report: Report; written: readonly string[] }> {
+  const start = performance.now();
+  // What cannot be written is said before minutes of work, not after.
+  const targets: OutputTarget[] = [];
+  for (const output of outputs) targets.push(await outputTarget(output));
+  if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
+  const paths = modelPaths(a);
+  return interruptible(async (signal) => {
+    using device = await openAdapter(a.device);
+    terminal.say(`adapter   ${device.capabilities.name}`);
+    try {
+      const loaded = await load(device, paths, a, terminal, signal);
+      using pipeline = loaded.pipeline;
+      const { info } = loaded;
+      for (const warning of info.warnings) terminal.warn(warning);
+      const loadSeconds = elapsed(start);
+      terminal.done("load", loadSeconds, `${bytes(info.weightBytes)} of weights`);
+      device.resetCounts();
+      const result = await run(pipeline.generate(generateOptions(prompt, a, signal)), terminal);
+      for (const warning of result.warnings) terminal.warn(warning);
+
+      const encodeStart = performance.now();
+      terminal.refresh("encode", 0);
+      const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
+      const written: string[] = [];
+      for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
+      if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
+      const encodeSeconds = elapsed(encodeStart);
+      terminal.done("encode", encodeSeconds);
+      const report = reportOf({ output: written[0] ?? "", result, loadSeconds, encodeSeconds, start, device, info });
+      return { report, written };
+    } finally {
+      terminal.clear();
+    }
+  });
+}
+
+/** Storage of weights and activations: what was asked for, else f16 where the adapter has it. */
+export function precisionOf(a: RunArguments, device: Device): "f32" | "f16" {
+  return a.precision ?? (device.capabilities.f16 ? "f16" : "f32");
+}
+
+async function load(
+  device: Device,
+  paths: ModelPaths,
+  a: RunArguments,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<LoadedPipeline> {
+  const opened: { close?(): Promise<void> }[] = [];
+  const keep = <T extends object>(source: T): T => {
+    opened.push(source);
+    return source;
+  };
+  try {
+    const loras: NonNullable<LoadOptions["loras"]>[number][] = [];
+    for (const { path, weight } of paths.loras) loras.push({ source: keep(await openFileOf(path, "--lora")), weight });
+    return await loadPipeline(device, {
+      model: keep(await openPath(paths.model, "--model")),
+      ...(paths.motion !== undefined && { motion: keep(await openPath(paths.motion, "--motion")) }),
+      ...(paths.vae !== undefined && { vae: keep(await openPath(paths.vae, "--vae")) }),
+      ...(paths.tokenizer !== undefined && { tokenizer: await openFolderOf(paths.tokenizer, "--tokenizer") }),
+      ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
+      loras,
+      precision: precisionOf(a, device),
+      onProgress: ({ stage, loadedBytes, totalBytes }) =>
+        terminal.progress(
+          "load",
+          totalBytes === 0 ? 1 : loadedBytes / totalBytes,
+          `${stage}, ${bytes(loadedBytes)} of ${bytes(totalBytes)}`,
+        ),
+      signal,
+    });
+  } finally {
+    await Promise.all(opened.map((source) => source.close?.()));
+  }
+}
+
+/** Follows a run to its frames. */
+async function run(events: AsyncIterable<GenerationEvent>, terminal: Terminal): Promise<FramesEvent> {
+  terminal.refresh("denoise", 0, "text first; shaders new to this driver are compiled now");
+  let spent = 0;
+  for await (const event of events) {
+    if (event.type === "frames") {
+      terminal.done("text", event.seconds.text);
+      terminal.done("denoise", event.seconds.denoise, `${event.timesteps.length} steps`);
+      terminal.done(
+        "decode",
+        event.seconds.decode,
+        `${event.frames.count} frames of ${event.frames.width}x${event.frames.height}`,
+      );
+      return event;
+    }
+    const done = event.index + 1;
+    spent += event.seconds;
+    const left = (spent / done) * (event.count - done);
+    terminal.step(`step ${done} of ${event.count}, timestep ${event.timestep}: ${seconds(event.seconds)}`);
+    terminal.refresh(
+      done < event.count ? "denoise" : "decode",
+      done < event.count ? done / event.count : 0,
+      done < event.count ? `${done}/${event.count}, about ${seconds(left)} left` : "",
+    );
+  }
+  throw new Error("the pipeline ended without frames");
+}
+
+function reportOf(r: {
+  output: string;
+  result: FramesEvent;
+  loadSeconds: number;
+  encodeSeconds: number;
+  start: number;
+  device: Device;
+  info: LoadedPipeline["info"];
+}): Report {
+  const { result, device, info } = r;
+  const { seed, steps } = result.settings;
+  return {
+    output: r.output,
+    seed: typeof seed === "bigint" ? String(seed) : seed,
+    steps,
+    timesteps: result.timesteps,
+    frames: result.frames.count,
+    width: result.frames.width,
+    height: result.frames.height,
+    adapter: device.capabilities.name,
+    seconds: { load: r.loadSeconds, ...result.seconds, encode: r.encodeSeconds, total: elapsed(r.start) },
+    memory: { peakBytes: device.memory.peakReserved, weightBytes: info.weightBytes },
+    dispatches: device.counts.dispatches,
+    pipelines: device.pipelineCount,
+    warnings: [...info.warnings, ...result.warnings],
+  };
+}
+
+function elapsed(since: number): number {
+  return (performance.now() - since) / 1000;
+}

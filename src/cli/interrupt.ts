@@ -1,0 +1,24 @@
+// Ctrl-C as an AbortSignal: the first asks the run to stop and clean up, the second ends the process at once.
+
+import { Interrupted } from "./failure.js";
+
+/** Runs `body` with a signal that aborts on SIGINT or SIGTERM. */
+export async function interruptible<R>(body: (signal: AbortSignal) => Promise<R>): Promise<R> {
+  const controller = new AbortController();
+  const listen = (signal: "SIGINT" | "SIGTERM") => () => {
+    const reason = new Interrupted(signal);
+    if (controller.signal.aborted) process.exit(reason.status);
+    controller.abort(reason);
+  };
+  const handlers = { SIGINT: listen("SIGINT"), SIGTERM: listen("SIGTERM") };
+  process.on("SIGINT", handlers.SIGINT);
+  process.on("SIGTERM", handlers.SIGTERM);
+  try {
+    const result = await body(controller.signal);
+    controller.signal.throwIfAborted();
+    return result;
+  } finally {
+    process.off("SIGINT", handlers.SIGINT);
+    process.off("SIGTERM", handlers.SIGTERM);
+  }
+}

@@ -1,0 +1,37 @@
+// Options, verbs and file kinds of the plan that are not built yet. They are refused by name, never accepted and ignored.
+
+import { UsageError } from "./failure.js";
+
+/** Options of `generate` with what they will take. */
+export const LATER_OPTIONS: readonly string[] = [
+  "--init-video <dir|file>",
+  "--strength <s>",
+  "--image <file>",
+  "--motion-scale <s>",
+  "--control <spec>",
+  "--ip-adapter <file>",
+  "--ip-encoder <dir>",
+  "--ip-image <file>",
+  "--ip-scale <s>",
+  "--long <how>",
+  "--context <n>",
+  "--stride <n>",
+  "--free-init <n>",
+  "--prompt-at <spec>",
+  "--vae-tiling",
+  "--low-memory",
+  "--region <spec>",
+  "--resume <file>",
+  "--prompts <file>",
+  "--shard <i/n>",
+];
+
+export const LATER_VERBS: readonly string[] = ["compare", "convert", "studio"];
+
+/** Suffixes of `--output` that will be written one day. */
+export const LATER_SUFFIXES: readonly string[] = [".webp", ".mp4", ".webm"];
+
+/** Refuses something planned. */
+export function notYet(what: string, instead = ""): UsageError {
+  return new UsageError(`${what} is not there yet in this version${instead === "" ? "" : `; ${instead}`}`);
+}

@@ -1,0 +1,87 @@
+// The command line: verbs and their options. Each verb's work is a module of its own, loaded when it is called, so that
+// `--help` answers at once.
+
+import { Command } from "commander";
+import { version } from "../version.js";
+import { LATER_VERBS, notYet } from "./later.js";
+import { addRunOptions, type RunArguments } from "./options.js";
+
+/** `kineograph` with its verbs; throws CommanderError, UsageError or what the verb throws. */
+export function program(): Command {
+  const main = new Command("kineograph")
+    .description("A sentence becomes an animation: AnimateLCM on WebGPU.")
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError("(--help lists what there is)")
+    .configureHelp({ showGlobalOptions: false })
+    .helpCommand(false);
+
+  addRunOptions(
+    main
+      .command("generate")
+      .summary("make an animation from a prompt")
+      .description("Makes an animation from a prompt."),
+  )
+    .argument("<prompt>", "what the clip shows")
+    .addHelpText("after", EXAMPLES)
+    .action(async (prompt: string, options: RunArguments) => (await import("./generate.js")).generate(prompt, options));
+
+  main
+    .command("inspect")
+    .summary("say what a checkpoint is, or with which command a picture was made")
+    .description(
+      "Says what a checkpoint file or folder is; for a picture made by Kineograph prints the command that makes it again.\nRuns nothing that is in the file, and needs no GPU.",
+    )
+    .argument("<path>", "checkpoint file, model folder, or .png or .gif")
+    .option("--json", "print one JSON object on stdout")
+    .option("-v, --verbose", "list every tensor")
+    .action(async (path: string, options: { json?: boolean; verbose?: boolean }) =>
+      (await import("./inspect.js")).inspect(path, options),
+    );
+
+  addRunOptions(
+    main
+      .command("plan")
+      .summary("tell memory, arithmetic and dispatches of a run without running it")
+      .description(
+        "Tells what a run takes, without running it: takes the options of `generate`, so that a command can be planned by changing its verb.\n`--model sd15` plans Stable Diffusion 1.5 with AnimateLCM at their published sizes; no weights are read.",
+      ),
+  )
+    .argument("[prompt]", "has no influence on a plan")
+    .action(async (_prompt: string | undefined, options: RunArguments) => (await import("./plan.js")).plan(options));
+
+  main
+    .command("devices")
+    .summary("list the adapters")
+    .description("Lists the WebGPU adapters of this machine, what they offer and what is missing.")
+    .option("--json", "print one JSON array on stdout")
+    .action(async (options: { json?: boolean }) => (await import("./devices.js")).devices(options));
+
+  addRunOptions(
+    main
+      .command("demo")
+      .summary("animate something with the bundled model")
+      .description("Makes an animation with the bundled model, as kineograph-demo.png and kineograph-demo.gif."),
+  )
+    .argument("[prompt]", "what the clip shows: a coloured shape that moves or changes its size somewhere")
+    .action(async (prompt: string | undefined, options: RunArguments) =>
+      (await import("./demo.js")).demo(prompt, options),
+    );
+
+  for (const name of LATER_VERBS)
+    main
+      .command(name, { hidden: true })
+      .argument("[words...]")
+      .allowUnknownOption()
+      .helpOption(false)
+      .action(() => {
+        throw notYet(`kineograph ${name}`);
+      });
+  return main;
+}
+
+const EXAMPLES = `
+Examples:
+  kineograph generate "a red star moving left on a night sky"
+  kineograph generate "a blue heart growing at sunset" --seed 7 -o heart.gif
+  kineograph inspect heart.gif        prints the command that makes it again`;

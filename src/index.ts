@@ -1,0 +1,75 @@
+// Kineograph's platform-neutral API: everything here takes a GPUDevice or an adapter and runs in Node, Deno and browsers.
+// What needs Node (Dawn, files) is in "kineograph/node".
+
+// Device and tensors
+export { Device, type Recording } from "./gpu/device.js";
+export { openDevice } from "./gpu/open.js";
+export { deviceDescriptor, TYPICAL, type Capabilities } from "./gpu/limits.js";
+export { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./gpu/errors.js";
+export type { BufferPool, MemoryUse, PoolBuffer } from "./gpu/pool.js";
+export type { ProfileBatch, ProfileEntry, Profiler } from "./gpu/profiler.js";
+export type { Scoped } from "./gpu/scope.js";
+export type { Binding, Copy, Counts, Dispatch, Upload, Work } from "./gpu/work.js";
+export { Tensor } from "./tensor/tensor.js";
+export type { DType } from "./tensor/dtype.js";
+export type { Shape } from "./tensor/shape.js";
+export { TorchGenerator } from "./tensor/torch-generator.js";
+
+// Operations
+export { attention, temporalAttention, type AttentionOptions, type Columns } from "../kernels/attention.js";
+export { conv2d, packConv2d, type Conv2dOptions, type PackedConv2d } from "../kernels/conv2d.js";
+export { activate, add, cast, type Activation } from "../kernels/elementwise.js";
+export { embedding } from "../kernels/embedding.js";
+export { groupNorm, type GroupNormOptions } from "../kernels/group-norm.js";
+export { layerNorm, type LayerNormOptions } from "../kernels/layer-norm.js";
+export { linear, packLinear, type LinearOptions, type PackedLinear } from "../kernels/linear.js";
+export { linearCombination } from "../kernels/linear-combination.js";
+export { matmul } from "../kernels/matmul.js";
+export { timestepEmbedding, type TimestepEmbeddingOptions } from "../kernels/timestep-embedding.js";
+export { toPixels } from "../kernels/pixels.js";
+
+// Models
+export { CLIPTokenizer, type CLIPTokenizerFiles, type EncodeOptions, type Encoding } from "./models/clip/tokenizer.js";
+export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.js";
+export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig } from "./models/clip/text-model.js";
+export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
+export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
+export type { Clip } from "./models/unet/motion.js";
+export { AutoencoderKL, type Decoder, type Encoder } from "./models/vae/vae.js";
+export { parseVAEConfig, type VAEConfig } from "./models/vae/config.js";
+export {
+  Weights,
+  WeightStore,
+  type LoadProgress,
+  type Pack,
+  type Parameter,
+  type Patch,
+  type WeightSource,
+} from "./nn/weights.js";
+
+// Samplers
+export * from "./schedulers/index.js";
+
+// Pipelines
+export {
+  AnimateDiffPipeline,
+  type Frames,
+  type FramesEvent,
+  type GenerationEvent,
+  type PipelineParts,
+  type StepEvent,
+} from "./pipelines/animatediff.js";
+export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
+
+// Files
+export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";
+export { CheckpointError } from "./io/errors.js";
+export { fileListFolder, memoryFolder, subfolder, urlFolder, type Folder } from "./io/folder.js";
+export {
+  openSafetensors,
+  Safetensors,
+  writeSafetensors,
+  type TensorInfo,
+  type TensorToWrite,
+} from "./io/safetensors.js";
+export { version } from "./version.js";
