@@ -1,99 +1,108 @@
-// Convolutions over channels-last frames, as implicit matrix products.
+// 2-D convolution over channels-last frames, with what a UNet or VAE puts around it folded in: nearest upsampling of the
+// input, a second input, time embedding, activation and residual. Weights are packed once, at load.
 
-import { specialize } from "../src/gpu/wgsl.js";
-import { bytesPerElement } from "../src/tensor/dtype.js";
-import { dims4, expectShape } from "../src/tensor/shape.js";
+import { dims4 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
-import { shaders } from "../shaders/index.js";
-import { ACTIVATIONS, type Activation } from "./elementwise.js";
-import { weightType } from "./linear.js";
-import { pack } from "./pack.js";
+import type { Activation } from "./elementwise.js";
+import { gemm, packGemm, type GemmVariant } from "./gemm.js";
+import { checkEpilogue } from "./linear.js";
 
-/** Weights in the order the kernel reads them. */
+/** Weights of `conv2d`, in the order in which the kernels read them. */
 export interface PackedConv2d {
+  /** `[panels, taps, inputs padded, columns of a panel]` */
   readonly weight: Tensor;
   readonly inputs: number;
   readonly outputs: number;
-  /** Height, width. */
   readonly kernel: readonly [number, number];
 }
 
-export interface Conv2dOptions {
-  /** f32 `[outputs]` */
-  readonly bias?: Tensor | undefined;
-  readonly stride?: 1 | 2 | undefined;
-  /** Zeros around the picture: `[top, left, bottom, right]`; default none. */
-  readonly padding?: readonly [number, number, number, number] | undefined;
-  /** Nearest upsampling of x to `[height, width]` first, folded into the reads. */
-  readonly upsampleTo?: readonly [number, number] | undefined;
-  readonly activation?: Activation | undefined;
-  /** `[frames, out_h, out_w, outputs]`, added last. */
-  readonly residual?: Tensor | undefined;
-  /** `[groups, outputs]`, each for frames / groups frames, before the activation: a timestep's projection. */
-  readonly rowBias?: Tensor | undefined;
-  readonly label?: string;
-}
-
-/** Packs a weight `[outputs, inputs, kh, kw]` (f32 or f16), to be stored as `dtype` (default the source's). */
-export function packConv2d(weight: Tensor, { dtype, label = "conv2d" }: { readonly dtype?: "f32" | "f16"; readonly label?: string } = {}): PackedConv2d {
+/**
+ * Packs PyTorch's weight `[outputs, inputs, kh, kw]` (f32 or f16). `dtype` is that in memory (default: the tensor's); f16
+ * does not need an adapter that computes in f16.
+ * @throws Error where shape or dtype do not fit
+ */
+export function packConv2d(
+  weight: Tensor,
+  options: { readonly dtype?: "f32" | "f16"; readonly label?: string } = {},
+): PackedConv2d {
   const [outputs, inputs, kh, kw] = dims4(weight, "packConv2d: weight");
-  const packed = pack({ sources: [weight], outputs, inputs, taps: kh * kw, dtype: dtype ?? (weight.dtype as "f32" | "f16"), label });
+  if (weight.dtype !== "f32" && weight.dtype !== "f16")
+    throw new Error(`packConv2d: expected a weight in f32 or f16, got ${String(weight)}`);
+  const packed = packGemm([weight], options.dtype ?? weight.dtype, false, options.label ?? weight.label);
   return { weight: packed, inputs, outputs, kernel: [kh, kw] };
 }
 
+export interface Conv2dOptions {
+  /** f32 `[O]`. */
+  readonly bias?: Tensor | undefined;
+  /** Default 1. */
+  readonly stride?: 1 | 2 | undefined;
+  /** Zeros around x, `[top, left, bottom, right]`; default none. */
+  readonly padding?: readonly [number, number, number, number] | undefined;
+  /** Nearest-neighbour upsampling of x to `[height, width]` first (torch: source = floor(target · in / out)). */
+  readonly upsampleTo?: readonly [number, number] | undefined;
+  readonly activation?: Activation | undefined;
+  /** Added last; the result's shape and dtype. */
+  readonly residual?: Tensor | undefined;
+  /** `[G, O]` of x's dtype, added before the activation: frame f takes entry floor(f / (frames / G)). */
+  readonly rowBias?: Tensor | undefined;
+  /** A second source, as if its channels were concatenated after x's. */
+  readonly x2?: Tensor | undefined;
+  readonly label?: string | undefined;
+  /** Forces a variant; for tests. @internal */
+  readonly variant?: GemmVariant | undefined;
+}
+
 /**
- * `x [frames, h, w, inputs] → [frames, h', w', outputs]`, in x's dtype with f32 accumulation (torch.nn.functional.conv2d).
- * @throws Error where the operands do not fit
+ * `x [F, H, W, C] → [F, Ho, Wo, O]` in x's dtype, accumulated in f32 (torch.nn.functional.conv2d, channels last), with
+ * Ho = floor((H + top + bottom − kh) / stride) + 1.
+ * @throws Error naming both operands where shapes or dtypes do not fit
  */
 export function conv2d(x: Tensor, w: PackedConv2d, options: Conv2dOptions = {}): Tensor {
-  const { bias, stride = 1, padding = [0, 0, 0, 0], upsampleTo, activation = "none", residual, rowBias, label = "conv2d" } = options;
-  const { device, dtype } = x;
-  const [frames, h, wd, inputs] = dims4(x, "conv2d: x");
-  if (inputs !== w.inputs) throw new Error(`conv2d: ${String(x)} has ${inputs} channels, the weight ${String(w.weight)} takes ${w.inputs}`);
+  const {
+    bias,
+    stride = 1,
+    padding = [0, 0, 0, 0],
+    upsampleTo,
+    activation,
+    residual,
+    rowBias,
+    x2,
+    label = "conv2d",
+    variant,
+  } = options;
+  const [frames, height, width, channels] = dims4(x, "conv2d: x");
+  if (x.dtype !== "f32" && x.dtype !== "f16") throw new Error(`conv2d: expected x in f32 or f16, got ${String(x)}`);
+  if (x2 && (x2.dtype !== x.dtype || dims4(x2, "conv2d: x2").slice(0, 3).join() !== [frames, height, width].join()))
+    throw new Error(
+      `conv2d: x2 ${String(x2)} does not go with x ${String(x)}: dtype, frames, height and width must be equal`,
+    );
   const [kh, kw] = w.kernel;
+  if (channels + (x2?.shape[3] ?? 0) !== w.inputs)
+    throw new Error(
+      `conv2d: ${String(x)}${x2 ? ` and ${String(x2)}` : ""} do not match the weight [${w.outputs}, ${w.inputs}, ${kh}, ${kw}] "${w.weight.label}"`,
+    );
+  const input = upsampleTo ?? ([height, width] as const);
+  if (input[0] < height || input[1] < width)
+    throw new Error(`conv2d: upsampleTo [${input.join(", ")}] is smaller than ${String(x)}`);
   const [top, left, bottom, right] = padding;
-  const [uh, uw] = upsampleTo ?? [h, wd];
-  const oh = Math.floor((uh + top + bottom - kh) / stride) + 1;
-  const ow = Math.floor((uw + left + right - kw) / stride) + 1;
-  const shape = [frames, oh, ow, w.outputs];
-  if (bias) expectShape(bias, [w.outputs], "conv2d: bias");
-  if (residual) expectShape(residual, shape, "conv2d: residual");
-  for (const t of [residual, rowBias]) if (t && t.dtype !== dtype) throw new Error(`conv2d: ${String(t)} must have the dtype of ${String(x)}`);
-  const groups = rowBias?.shape[0] ?? 1;
-  if (rowBias) expectShape(rowBias, [groups, w.outputs], "conv2d: rowBias");
-  if (frames % groups !== 0) throw new Error(`conv2d: ${frames} frames of ${String(x)} do not divide among the ${groups} rows of ${String(rowBias)}`);
-
-  const y = Tensor.empty(device, shape, dtype, label);
-  const size = bytesPerElement(dtype);
-  const columnBlocks = Math.ceil(w.outputs / 4);
-  const flags = (bias ? 1 : 0) | (residual ? 2 : 0) | (rowBias ? 4 : 0);
-  const inFrame = h * wd * inputs * size;
-  const outFrame = oh * ow * w.outputs * size;
-  const { maxBinding } = device.capabilities;
-  const most = Math.floor(maxBinding / Math.max(inFrame, outFrame));
-  if (most === 0) throw new Error(`conv2d ${label}: one frame of ${String(x)} exceeds this adapter's largest binding of ${maxBinding} bytes; use a smaller size or --precision f16`);
-  for (let frame = 0; frame < frames; frame += most) {
-    const n = Math.min(most, frames - frame);
-    const rows = n * oh * ow;
-    device.dispatch({
-      label,
-      code: specialize(shaders.conv2d, { T: dtype, W4: weightType(w.weight), activate: shaders["lib/activations"] }),
-      bindings: [
-        x.binding(frame * inFrame, n * inFrame),
-        w.weight.binding(),
-        (bias ?? w.weight).binding(0, bias?.bytes ?? 16),
-        (rowBias ?? x).binding(0, rowBias?.bytes ?? 16),
-        residual ? residual.binding(frame * outFrame, n * outFrame) : x.binding(0, 16),
-        y.binding(frame * outFrame, n * outFrame),
-      ],
-      params: [
-        ...[rows, inputs, w.outputs, columnBlocks, wd, h, uw, uh, ow, oh, kw, kh, left, top, stride],
-        ...[ACTIVATIONS[activation], flags, (frames / groups) * oh * ow, frame * oh * ow],
-      ],
-      workgroups: [Math.ceil(columnBlocks / 8), Math.ceil(rows / 64), 1],
-      flops: 2 * rows * inputs * kh * kw * w.outputs,
-      bytes: n * (inFrame + outFrame * (residual ? 2 : 1)) + w.weight.bytes,
-    });
-  }
+  const output = [
+    Math.floor((input[0] + top + bottom - kh) / stride) + 1,
+    Math.floor((input[1] + left + right - kw) / stride) + 1,
+  ] as const;
+  if (output[0] < 1 || output[1] < 1 || padding.some((p) => p < 0))
+    throw new Error(`conv2d: a ${kh}×${kw} kernel does not fit ${String(x)} with padding [${padding.join(", ")}]`);
+  const shape = [frames, ...output, w.outputs];
+  checkEpilogue("conv2d", x, w.outputs, shape, frames, w.weight.label, options);
+  const y = Tensor.empty(x.device, shape, x.dtype, label);
+  gemm(
+    x,
+    w.weight,
+    w.outputs,
+    y,
+    { frames, source: [height, width], input, output, kernel: w.kernel, stride, top, left },
+    { x2, bias, rowBias, residual, activation, variant },
+    label,
+  );
   return y;
 }

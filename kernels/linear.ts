@@ -1,104 +1,121 @@
-// Linear layers: y = activation(x · Wᵀ + bias + row bias) + residual, over the last dimension.
+// Linear layers: y = act(x Wᵀ + bias + rowBias) + residual, or diffusers' GEGLU. Weights are packed once, at load. The
+// product itself is `gemm`, a convolution with a 1×1 kernel over single pixels.
 
-import { specialize } from "../src/gpu/wgsl.js";
-import { bytesPerElement } from "../src/tensor/dtype.js";
-import { dims2, expectShape, rowsOf } from "../src/tensor/shape.js";
+import { rowsOf, sameShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
-import { shaders } from "../shaders/index.js";
-import { ACTIVATIONS, type Activation } from "./elementwise.js";
-import { pack } from "./pack.js";
-import { rowSlices } from "./slices.js";
+import type { Activation } from "./elementwise.js";
+import { gemm, packGemm, type GemmVariant } from "./gemm.js";
 
-/** Weights in the order the kernel reads them. */
+/** Weights of `linear`, in the order in which the kernels read them. */
 export interface PackedLinear {
+  /** `[panels, 1, inputs padded, columns of a panel]` */
   readonly weight: Tensor;
   readonly inputs: number;
-  /** Raw outputs: for GEGLU both halves. */
   readonly outputs: number;
+  /** Outputs come in pairs of value and gate, half as many in the result. */
   readonly geglu: boolean;
 }
 
-export interface LinearOptions {
-  /** f32 `[outputs]`, in the checkpoint's order. */
-  readonly bias?: Tensor | undefined;
-  readonly activation?: Activation | undefined;
-  /** `[…, outputs]`, added last. */
-  readonly residual?: Tensor | undefined;
-  /** A second source whose channels follow x's, as if concatenated. */
-  readonly x2?: Tensor | undefined;
-  /** `[groups, outputs]`: row r gets entry `floor(r / (rows / groups))`, before the activation. */
-  readonly rowBias?: Tensor | undefined;
-  readonly label?: string;
-}
-
 /**
- * Packs weights `[N_i, K]` (f32 or f16), joined along N, to be stored as `dtype` (default the source's). `geglu` puts the
- * halves of diffusers' GEGLU side by side. @throws Error where their widths differ
+ * Packs PyTorch's weights `[N_i, K]` (f32 or f16), several ones side by side along N (q, k and v).
+ * `dtype` is that in memory (default: the first tensor's); f16 does not need an adapter that computes in f16. `geglu`:
+ * the first half of the outputs are values, the second half gates.
+ * @throws Error where shapes or dtypes do not fit
  */
 export function packLinear(
   weights: Tensor | readonly Tensor[],
-  { dtype, geglu = false, label = "linear" }: { readonly dtype?: "f32" | "f16"; readonly geglu?: boolean; readonly label?: string } = {},
+  options: { readonly dtype?: "f32" | "f16"; readonly geglu?: boolean; readonly label?: string } = {},
 ): PackedLinear {
-  const sources = weights instanceof Tensor ? [weights] : weights;
-  const [, inputs] = dims2(sources[0]!, "packLinear: weight");
-  for (const s of sources) expectShape(s, [dims2(s, "packLinear: weight")[0], inputs], "packLinear: weight");
-  const outputs = sources.reduce((n, s) => n + s.shape[0]!, 0);
-  if (geglu && (sources.length > 1 || outputs % 8 !== 0)) throw new Error(`packLinear: GEGLU takes one weight whose outputs are a multiple of 8, got ${sources.map(String).join(", ")}`);
-  const weight = pack({ sources, outputs, inputs, taps: 1, dtype: dtype ?? (sources[0]!.dtype as "f32" | "f16"), geglu, label });
-  return { weight, inputs, outputs, geglu };
+  const raw = weights instanceof Tensor ? [weights] : weights;
+  const [first] = raw;
+  const { geglu = false } = options;
+  if (!first) throw new Error("packLinear: expected at least one weight");
+  const inputs = first.shape[1] ?? 0;
+  for (const r of raw)
+    if (r.shape.length !== 2 || r.shape[1] !== inputs || inputs < 1 || (r.dtype !== "f32" && r.dtype !== "f16"))
+      throw new Error(`packLinear: expected f32 or f16 weights [outputs, ${inputs}], got ${String(r)}`);
+  const outputs = raw.reduce((n, r) => n + r.shape[0]!, 0);
+  if (geglu && (raw.length !== 1 || outputs % 2 !== 0))
+    throw new Error(
+      `packLinear: GEGLU takes one weight with an even number of outputs, got ${raw.map(String).join(", ")}`,
+    );
+  const label = options.label ?? first.label;
+  return {
+    weight: packGemm(raw, options.dtype ?? (first.dtype as "f32" | "f16"), geglu, label),
+    inputs,
+    outputs,
+    geglu,
+  };
 }
 
-/** WGSL type of four weights. */
-export function weightType(weight: Tensor): string {
-  return `vec4<${weight.dtype}>`;
+export interface LinearOptions {
+  /** f32 `[N]`, in PyTorch's order. */
+  readonly bias?: Tensor | undefined;
+  readonly activation?: Activation | undefined;
+  /** Added last; the result's shape and dtype. */
+  readonly residual?: Tensor | undefined;
+  /** A second source, as if its channels were concatenated after x's. */
+  readonly x2?: Tensor | undefined;
+  /** `[G, N]` of x's dtype, added before the activation: row r takes entry floor(r / (rows / G)). */
+  readonly rowBias?: Tensor | undefined;
+  readonly label?: string | undefined;
+  /** Forces a variant; for tests. @internal */
+  readonly variant?: GemmVariant | undefined;
 }
 
 /**
- * `x […, K] → […, N]`, or `[…, N / 2]` for GEGLU, in x's dtype with f32 accumulation (torch.nn.functional.linear).
- * @throws Error where the operands do not fit
+ * `x [..., K] → [..., N]` (`[..., N/2]` for GEGLU), in x's dtype, accumulated in f32 (torch.nn.functional.linear).
+ * @throws Error naming both operands where shapes or dtypes do not fit
  */
 export function linear(x: Tensor, w: PackedLinear, options: LinearOptions = {}): Tensor {
-  const { bias, activation = "none", residual, x2, rowBias, label = "linear" } = options;
-  const { device, dtype } = x;
-  const [rows, inputs] = rowsOf(x);
-  const inputs2 = x2?.shape.at(-1) ?? 0;
-  if (inputs + inputs2 !== w.inputs)
-    throw new Error(`linear: ${String(x)}${x2 ? ` and ${String(x2)}` : ""} have ${inputs + inputs2} channels, the weight ${String(w.weight)} takes ${w.inputs}`);
-  const columns = w.geglu ? w.outputs / 2 : w.outputs;
-  const shape = [...x.shape.slice(0, -1), columns];
-  if (x2) expectShape(x2, [...x.shape.slice(0, -1), inputs2], "linear: x2");
-  if (bias) expectShape(bias, [w.outputs], "linear: bias");
-  if (residual) expectShape(residual, shape, "linear: residual");
-  for (const t of [x2, residual, rowBias]) if (t && t.dtype !== dtype) throw new Error(`linear: ${String(t)} must have the dtype of ${String(x)}`);
-  if (w.geglu && (residual || x2 || rowBias || activation !== "none")) throw new Error("linear: GEGLU takes no activation, residual, row bias or second source");
-  const groups = rowBias?.shape[0] ?? 1;
-  if (rowBias) expectShape(rowBias, [groups, columns], "linear: rowBias");
-  if (rows % groups !== 0) throw new Error(`linear: ${rows} rows of ${String(x)} do not divide among the ${groups} rows of ${String(rowBias)}`);
-
-  const y = Tensor.empty(device, shape, dtype, label);
-  const size = bytesPerElement(dtype);
-  const columnBlocks = Math.ceil(columns / 4);
-  const flags = (bias ? 1 : 0) | (residual ? 2 : 0) | (rowBias ? 4 : 0);
-  const code = specialize(w.geglu ? shaders["linear-geglu"] : shaders.linear, {
-    T: dtype,
-    W4: weightType(w.weight),
-    activate: shaders["lib/activations"],
-  });
-  const perThread = w.geglu ? 4 : 8;
-  for (const { first, count } of rowSlices(rows, Math.max(inputs, inputs2, columns) * size, device.capabilities)) {
-    const range = (t: Tensor | undefined, width: number) => (t ? t.binding(first * width * size, count * width * size) : x.binding(0, 16));
-    const common = [range(x, inputs), ...(w.geglu ? [] : [range(x2, inputs2)]), w.weight.binding(), (bias ?? w.weight).binding(0, bias?.bytes ?? 16)];
-    device.dispatch({
-      label,
-      code,
-      bindings: w.geglu ? [...common, range(y, columns)] : [...common, (rowBias ?? x).binding(0, rowBias?.bytes ?? 16), range(residual, columns), range(y, columns)],
-      params: w.geglu
-        ? [count, inputs, columns, columnBlocks, flags]
-        : [count, inputs, inputs2, columns, columnBlocks, ACTIVATIONS[activation], flags, rows / groups, first],
-      workgroups: [Math.ceil(columnBlocks / 8), Math.ceil(count / (8 * perThread)), 1],
-      flops: 2 * count * w.inputs * w.outputs,
-      bytes: count * (w.inputs + columns * (residual ? 2 : 1)) * size + w.weight.bytes,
-    });
-  }
+  const { bias, residual, x2, rowBias, activation, label = "linear", variant } = options;
+  const [rows, channels] = rowsOf(x);
+  const width = w.geglu ? w.outputs / 2 : w.outputs;
+  const shape = [...x.shape.slice(0, -1), width];
+  if (x.dtype !== "f32" && x.dtype !== "f16") throw new Error(`linear: expected x in f32 or f16, got ${String(x)}`);
+  if (x2 && (x2.dtype !== x.dtype || rowsOf(x2)[0] !== rows))
+    throw new Error(`linear: x2 ${String(x2)} does not go with x ${String(x)}: dtype and leading sizes must be equal`);
+  if (channels + (x2?.shape.at(-1) ?? 0) !== w.inputs)
+    throw new Error(
+      `linear: ${String(x)}${x2 ? ` and ${String(x2)}` : ""} do not match the weight ${w.outputs} × ${w.inputs} "${w.weight.label}"`,
+    );
+  checkEpilogue("linear", x, w.outputs, shape, rows, w.weight.label, options);
+  if (w.geglu && (rowBias || (activation ?? "none") !== "none"))
+    throw new Error(`linear: GEGLU "${w.weight.label}" takes neither rowBias nor an activation`);
+  const y = Tensor.empty(x.device, shape, x.dtype, label);
+  const pixel = [1, 1] as const;
+  gemm(
+    x,
+    w.weight,
+    w.outputs,
+    y,
+    { frames: rows, source: pixel, input: pixel, output: pixel, kernel: pixel, stride: 1, top: 0, left: 0 },
+    { x2, bias, rowBias, residual, activation, geglu: w.geglu, variant },
+    label,
+  );
   return y;
+}
+
+/** Checks what `linear` and `conv2d` add to their sums. `rows`: what the entries of rowBias divide. @internal */
+export function checkEpilogue(
+  op: string,
+  x: Tensor,
+  outputs: number,
+  shape: readonly number[],
+  rows: number,
+  weight: string,
+  { bias, residual, rowBias }: Pick<LinearOptions, "bias" | "residual" | "rowBias">,
+): void {
+  if (bias && (bias.dtype !== "f32" || !sameShape(bias.shape, [outputs])))
+    throw new Error(`${op}: expected a bias f32[${outputs}] for the weight "${weight}", got ${String(bias)}`);
+  if (residual && (residual.dtype !== x.dtype || !sameShape(residual.shape, shape)))
+    throw new Error(`${op}: expected a residual ${x.dtype}[${shape.join(", ")}], got ${String(residual)}`);
+  if (
+    rowBias &&
+    (rowBias.dtype !== x.dtype ||
+      rowBias.shape.length !== 2 ||
+      rowBias.shape[1] !== outputs ||
+      rows % rowBias.shape[0]! !== 0)
+  )
+    throw new Error(`${op}: expected a rowBias ${x.dtype}[a divisor of ${rows}, ${outputs}], got ${String(rowBias)}`);
 }

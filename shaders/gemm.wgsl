@@ -36,7 +36,7 @@ struct Params {
   has_bias: u32,
   has_residual: u32,
   half_weights: u32, // weights are f16, (k, k + 1) in one word
-  activation: u32, // 0 none, 1 silu, 2 gelu, 3 gelu_tanh, 4 quick_gelu, 5 relu
+  activation: u32,
   groups_x: u32, // workgroups in x, so that a long list of rows may wrap into z
 }
 
@@ -84,28 +84,8 @@ fn column(frame: u32, oy: u32, ox: u32, n: u32) -> f32 {
   return sum;
 }
 
-// Abramowitz and Stegun 7.1.26: |error| < 1.5e-7
-fn erf(v: f32) -> f32 {
-  let a = abs(v);
-  let t = 1.0 / (1.0 + 0.3275911 * a);
-  let s = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-  return sign(v) * (1.0 - s * exp(-a * a));
-}
-
-fn gelu(v: f32) -> f32 {
-  return 0.5 * v * (1.0 + erf(v * 0.70710678118654752));
-}
-
-fn activate(v: f32) -> f32 {
-  switch (p.activation) {
-    case 1u: { return v / (1.0 + exp(-v)); }
-    case 2u: { return gelu(v); }
-    case 3u: { return v / (1.0 + exp(-1.5957691216057308 * (v + 0.044715 * v * v * v))); }
-    case 4u: { return v / (1.0 + exp(-1.702 * v)); }
-    case 5u: { return max(v, 0.0); }
-    default: { return v; }
-  }
-}
+// see lib/activations.wgsl
+fn activate(v: f32, kind: u32) -> f32 { return v; }
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -126,13 +106,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       value += bias[n];
       gate += bias[width + n];
     }
-    v = value * gelu(gate);
+    v = value * activate(gate, 2u);
   } else {
     v = column(frame, oy, ox, n);
     if (p.has_bias == 1u) {
       v += bias[n];
     }
-    v = activate(v);
+    v = activate(v, p.activation);
   }
   if (p.has_residual == 1u) {
     v += f32(residual[p.residual_start + row * width + n]);
