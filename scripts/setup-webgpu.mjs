@@ -156,7 +156,7 @@ function main() {
   const sources = aptSources();
   const { hint, commands = [], apt, backports } = advice(process.platform, os, sources.mirror);
   console.error(`No WebGPU adapter on this machine: ${found.problem}.`);
-  if (/npm ci$/.test(found.problem)) return 1;
+  if (found.problem.endsWith("npm ci")) return 1;
   console.error(hint);
   const addSource = backports && !sources.hasBackports ? backports : undefined;
   const shown = [...(addSource ? [`echo '${addSource.line}' > ${addSource.file}`] : []), ...commands];

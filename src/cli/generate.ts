@@ -130,7 +130,7 @@ async function load(
       signal,
     });
   } finally {
-    await Promise.all(opened.map((source) => source.close?.()));
+    for (const source of opened) await source.close?.();
   }
 }
 
