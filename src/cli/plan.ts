@@ -17,12 +17,7 @@ export async function plan(a: RunArguments): Promise<void> {
 
 /** The networks to plan: published sizes, or those of the files' headers. */
 async function what(a: RunArguments, precision: "f32" | "f16"): Promise<Parameters<typeof planPipeline>[1]> {
-  if (a.model === "sd15")
-    return {
-      model: "sd15",
-      precision,
-      ...(a.motion !== undefined && { motion: await openPath(a.motion, "--motion") }),
-    };
+  if (a.model === "sd15") return { model: "sd15", precision };
   const { model, motion } = modelPaths(a);
   return {
     model: await openPath(model, "--model"),
@@ -57,14 +52,6 @@ function text(p: Plan, { name }: Capabilities, precision: string): string {
     "",
     table(rows, [false, true, true, true]),
     "",
-    verdict(p),
+    "No single buffer exceeds this adapter's limits. WebGPU does not tell how much memory it has in all.",
   ].join("\n");
-}
-
-function verdict(p: Plan): string {
-  if (p.limit === undefined)
-    return "WebGPU does not tell how much memory an adapter has; no single buffer exceeds its limits.";
-  return p.fits
-    ? `Fits: the adapter allows ${bytes(p.limit)}.`
-    : `Does not fit: the adapter allows ${bytes(p.limit)}. Fewer frames, a smaller size or --precision f16 take less.`;
 }

@@ -51,7 +51,9 @@ export class Device implements Disposable {
       event.preventDefault();
       this.#failure ??=
         error.constructor.name === "GPUOutOfMemoryError"
-          ? new OutOfMemoryError(`out of GPU memory with ${mib(this.pool.memory.reserved)} allocated by Kineograph: ${error.message}`)
+          ? new OutOfMemoryError(
+              `out of GPU memory with ${mib(this.pool.memory.reserved)} allocated by Kineograph: ${error.message}`,
+            )
           : new GPUValidationError(error.message);
     });
   }

@@ -55,15 +55,22 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render|warp/i;
 
 /** Whether an adapter runs on the CPU. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
-  return SOFTWARE.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`) || info.isFallbackAdapter === true;
+  return (
+    SOFTWARE.test(`${info.vendor} ${info.architecture} ${info.device} ${info.description}`) ||
+    info.isFallbackAdapter === true
+  );
 }
 
 /** Reads a device's capabilities. `force` lowers limits or hides features, for tests and for reproducing other machines. */
 export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}): Capabilities {
   const { limits, features } = gpu;
   const info = gpu.adapterInfo;
-  const name = [info.description, info.device, info.architecture, info.vendor].find((s) => s !== "") ?? "unknown adapter";
-  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as { subgroupMinSize?: number; subgroupMaxSize?: number };
+  const name =
+    [info.description, info.device, info.architecture, info.vendor].find((s) => s !== "") ?? "unknown adapter";
+  const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as {
+    subgroupMinSize?: number;
+    subgroupMaxSize?: number;
+  };
   return {
     maxBinding: limits.maxStorageBufferBindingSize,
     maxBuffer: limits.maxBufferSize,

@@ -82,7 +82,9 @@ export class PipelineCache {
       await popped;
       const info = await module.getCompilationInfo().catch(() => undefined);
       const lines = info?.messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join("\n") ?? "";
-      throw new GPUValidationError(`shader "${label}" does not compile: ${(cause as Error).message}\n${lines}`, { cause });
+      throw new GPUValidationError(`shader "${label}" does not compile: ${(cause as Error).message}\n${lines}`, {
+        cause,
+      });
     }
   }
 }

@@ -17,7 +17,8 @@ export class Profiler {
   readonly #entries = new Map<string, ProfileEntry>();
 
   constructor(gpu: GPUDevice) {
-    if (!gpu.features.has("timestamp-query")) throw new Error("profiling wants the WebGPU feature timestamp-query, which this adapter lacks");
+    if (!gpu.features.has("timestamp-query"))
+      throw new Error("profiling wants the WebGPU feature timestamp-query, which this adapter lacks");
     this.#gpu = gpu;
   }
 

@@ -37,13 +37,18 @@ export class Submitter {
   }
 
   /** Compiles, encodes, submits and awaits `work`. `check` throws if the device has reported an error. */
-  async run(work: readonly Work[], signal: AbortSignal | undefined, profiler: Profiler | undefined, check: () => void): Promise<void> {
+  async run(
+    work: readonly Work[],
+    signal: AbortSignal | undefined,
+    profiler: Profiler | undefined,
+    check: () => void,
+  ): Promise<void> {
     signal?.throwIfAborted();
     const dispatches = work.filter((w) => w.kind === "dispatch");
     const labels = new Map(dispatches.map((d) => [d.code, d.label]));
     await this.#pipelines.compile(labels.keys(), (code) => labels.get(code) ?? "");
     let previous = Promise.resolve();
-    for (let i = 0; i < work.length; ) {
+    for (let i = 0; i < work.length;) {
       signal?.throwIfAborted();
       const end = this.#batchEnd(work, i);
       const done = this.#submit(work.slice(i, end), profiler);
@@ -96,7 +101,8 @@ export class Submitter {
     const dispatches = batch.filter((w) => w.kind === "dispatch");
     const stride = this.#slotBytes / 4;
     dispatches.forEach((d, i) => this.#words.set(d.params, i * stride));
-    if (dispatches.length > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, dispatches.length * stride);
+    if (dispatches.length > 0)
+      this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, dispatches.length * stride);
     const profile = profiler?.begin(dispatches.length);
     const temporary: GPUBuffer[] = [];
     const encoder = this.#gpu.createCommandEncoder();
@@ -110,7 +116,12 @@ export class Submitter {
     this.#learn(dispatches, performance.now() - start);
   }
 
-  #encode(encoder: GPUCommandEncoder, batch: readonly Work[], profile: ProfileBatch | undefined, temporary: GPUBuffer[]): void {
+  #encode(
+    encoder: GPUCommandEncoder,
+    batch: readonly Work[],
+    profile: ProfileBatch | undefined,
+    temporary: GPUBuffer[],
+  ): void {
     let pass: GPUComputePassEncoder | undefined;
     let slot = 0;
     for (const w of batch) {

@@ -13,7 +13,7 @@ const cache = new Map<string, string>();
 /**
  * Replaces, in a WGSL module, the right-hand side of top-level `alias NAME = …;` and `const NAME = …;` and whole
  * functions `fn NAME(…) … { … }` (the value is then the new function's text, which must begin with `fn NAME(`).
- * Adds `enable f16;` where the result mentions f16. The same arguments give the same string object, which keys the
+ * Adds `enable f16;` and `enable subgroups;` where the result uses them. The same arguments give the same string object, which keys the
  * pipeline cache.
  * @throws Error where a name is not declared in the module: a misspelt tunable must not pass unnoticed.
  */
@@ -29,13 +29,17 @@ export function specialize(source: string, replacements: Replacements): string {
       text = text.replace(declaration, (_, kind: string, type: string) => `${kind} ${name}${type}= ${String(value)};`);
     } else if (fn.test(text)) {
       if (!new RegExp(`^fn\\s+${name}\\s*\\(`, "m").test(String(value)))
-        throw new Error(`specialize: the replacement of fn ${name} must define fn ${name}, got ${String(value).slice(0, 60)}`);
+        throw new Error(
+          `specialize: the replacement of fn ${name} must define fn ${name}, got ${String(value).slice(0, 60)}`,
+        );
       text = text.replace(fn, () => String(value).trim());
     } else {
       throw new Error(`specialize: the shader declares no top-level alias, const or fn named "${name}"`);
     }
   }
-  if (/\bf16\b|\bh\b(?=\s*[;,)])/.test(text.replace(/\/\/.*$/gm, "")) && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
+  const spoken = text.replace(/\/\/.*$/gm, "");
+  if (/\bf16\b|\bh\b(?=\s*[;,)])/.test(spoken) && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
+  if (/\bsubgroup[A-Z]\w*\(/.test(spoken) && !/^enable subgroups;/m.test(text)) text = `enable subgroups;\n${text}`;
   cache.set(key, text);
   return text;
 }
@@ -49,7 +53,9 @@ export interface BindingDeclaration {
 /** The bindings of group 0 in order. Binding 0 is by convention the uniform block of parameters. */
 export function bindingsOf(source: string): BindingDeclaration[] {
   const found: BindingDeclaration[] = [];
-  for (const m of source.matchAll(/@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g)) {
+  for (const m of source.matchAll(
+    /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
+  )) {
     const type = m[2] === "uniform" ? "uniform" : m[3] === "read_write" ? "storage" : "read-only-storage";
     found.push({ binding: Number(m[1]), type });
   }

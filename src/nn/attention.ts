@@ -16,7 +16,10 @@ export interface AttentionConfig {
   readonly bias?: boolean;
 }
 
-function inner(w: Weights, { channels, heads, headDim }: AttentionConfig): { heads: number; headDim: number; inner: number } {
+function inner(
+  w: Weights,
+  { channels, heads, headDim }: AttentionConfig,
+): { heads: number; headDim: number; inner: number } {
   if (headDim === undefined && channels % heads !== 0)
     throw new Error(`attention ${w.prefix}: ${channels} channels do not divide into ${heads} heads`);
   const d = headDim ?? channels / heads;
@@ -103,11 +106,16 @@ export class CrossAttention {
   forward(x: Tensor, text: TextKeyValues, residual: Tensor): Tensor {
     const kv = text.get(this);
     if (!kv) throw new Error(`attention ${this.#label}: the text's keys and values were not prepared for this network`);
-    const y = attention(this.#q.forward(x), { tensor: kv, start: 0 }, { tensor: kv, start: this.#inner }, {
-      heads: this.#heads,
-      headDim: this.#headDim,
-      label: `attention ${this.#label}`,
-    });
+    const y = attention(
+      this.#q.forward(x),
+      { tensor: kv, start: 0 },
+      { tensor: kv, start: this.#inner },
+      {
+        heads: this.#heads,
+        headDim: this.#headDim,
+        label: `attention ${this.#label}`,
+      },
+    );
     return this.#out.forward(y, { residual });
   }
 }

@@ -39,7 +39,11 @@ export class Linear {
 
   /** `[…, inputs] → […, outputs]` (half as many outputs for GEGLU). */
   forward(x: Tensor, options: Omit<LinearOptions, "bias" | "label"> = {}): Tensor {
-    return linear(x, this.#weight.value, { ...options, ...(this.#bias && { bias: this.#bias.value }), label: `linear ${this.#label}` });
+    return linear(x, this.#weight.value, {
+      ...options,
+      ...(this.#bias && { bias: this.#bias.value }),
+      label: `linear ${this.#label}`,
+    });
   }
 }
 
@@ -49,13 +53,23 @@ export class FusedLinear {
   readonly #weight: Parameter<PackedLinear>;
   readonly #bias: Parameter<Tensor> | undefined;
 
-  constructor(w: Weights, names: readonly string[], inputs: number, outputsEach: number, config: { readonly bias?: boolean; readonly conv?: boolean } = {}) {
+  constructor(
+    w: Weights,
+    names: readonly string[],
+    inputs: number,
+    outputsEach: number,
+    config: { readonly bias?: boolean; readonly conv?: boolean } = {},
+  ) {
     const shape: Shape = config.conv === true ? [outputsEach, inputs, 1, 1] : [outputsEach, inputs];
     this.#label = w.name(names.join("+"));
     this.#weight = w.params(
       names.map((n) => `${n}.weight`),
       names.map(() => shape),
-      (raw) => packLinear(raw.map((r) => r.reshape([outputsEach, inputs])), { dtype: w.store.dtype, label: this.#label }),
+      (raw) =>
+        packLinear(
+          raw.map((r) => r.reshape([outputsEach, inputs])),
+          { dtype: w.store.dtype, label: this.#label },
+        ),
     );
     this.#bias =
       config.bias === true
@@ -69,7 +83,10 @@ export class FusedLinear {
 
   /** `[…, inputs] → […, names · outputsEach]` */
   forward(x: Tensor): Tensor {
-    return linear(x, this.#weight.value, { ...(this.#bias && { bias: this.#bias.value }), label: `linear ${this.#label}` });
+    return linear(x, this.#weight.value, {
+      ...(this.#bias && { bias: this.#bias.value }),
+      label: `linear ${this.#label}`,
+    });
   }
 }
 
@@ -80,7 +97,10 @@ function joinVectors(raw: readonly Tensor[], label: string): Tensor {
   let offset = 0;
   for (const r of raw) {
     const part = r.dtype === "f32" ? r : cast(r, "f32");
-    device.copy({ ...part.binding(), size: part.bytes }, { ...out.binding(), offset: out.binding().offset + offset, size: part.bytes });
+    device.copy(
+      { ...part.binding(), size: part.bytes },
+      { ...out.binding(), offset: out.binding().offset + offset, size: part.bytes },
+    );
     offset += part.bytes;
   }
   return out;

@@ -15,7 +15,8 @@ export class GroupNorm {
   readonly #bias: Parameter<Tensor>;
 
   constructor(w: Weights, groups: number, channels: number, eps: number) {
-    if (channels % groups !== 0) throw new Error(`GroupNorm ${w.prefix}: ${channels} channels do not divide into ${groups} groups`);
+    if (channels % groups !== 0)
+      throw new Error(`GroupNorm ${w.prefix}: ${channels} channels do not divide into ${groups} groups`);
     this.#label = w.prefix;
     this.#groups = groups;
     this.#eps = eps;
@@ -50,6 +51,12 @@ export class LayerNorm {
   }
 
   forward(x: Tensor, options: Pick<LayerNormOptions, "add" | "addIndex"> = {}): Tensor {
-    return layerNorm(x, { ...options, eps: this.#eps, weight: this.#weight.value, bias: this.#bias.value, label: `layerNorm ${this.#label}` });
+    return layerNorm(x, {
+      ...options,
+      eps: this.#eps,
+      weight: this.#weight.value,
+      bias: this.#bias.value,
+      label: `layerNorm ${this.#label}`,
+    });
   }
 }

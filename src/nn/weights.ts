@@ -42,7 +42,8 @@ class Slot<P> implements Parameter<P> {
   }
 
   get value(): P {
-    if (this.packed === undefined) throw new Error(`the weights ${this.names.join(", ")} are not loaded yet: await load() first`);
+    if (this.packed === undefined)
+      throw new Error(`the weights ${this.names.join(", ")} are not loaded yet: await load() first`);
     return this.packed;
   }
 }
@@ -83,7 +84,25 @@ export class WeightStore {
 
   /** Number of scalar parameters asked for so far. */
   get parameters(): number {
-    return this.#slots.reduce((n, s) => n + s.shapes.reduce((m, shape) => m + elements(shape), 0), 0);
+    return this.count(() => true);
+  }
+
+  /** Scalar parameters of the names that pass. */
+  count(passes: (name: string) => boolean): number {
+    let n = 0;
+    for (const { name, shape } of this.wanted()) if (passes(name)) n += elements(shape);
+    return n;
+  }
+
+  /** Bytes that loading reads from `source`. */
+  bytesIn(source: WeightSource): number {
+    const types = new Map([...source.entries()].map((e) => [e.name, rawType(e.dtype)]));
+    let bytes = 0;
+    for (const { name, shape } of this.wanted()) {
+      const type = types.get(name);
+      if (type) bytes += elements(shape) * bytesPerElement(type);
+    }
+    return bytes;
   }
 
   /** Names and PyTorch shapes of everything asked for. */
@@ -121,7 +140,8 @@ export class WeightStore {
       });
     }
     for (const name of there.keys())
-      if (!used.has(name) && !this.#ignored.some((p) => p.test(name))) problems.push(`unused: "${name}" ${shapeText(there.get(name)!.shape)}`);
+      if (!used.has(name) && !this.#ignored.some((p) => p.test(name)))
+        problems.push(`unused: "${name}" ${shapeText(there.get(name)!.shape)}`);
     if (problems.length > 0) {
       const shown = problems.slice(0, 40);
       const more = problems.length - shown.length;
@@ -141,19 +161,22 @@ export class WeightStore {
     const entries = new Map([...source.entries()].map((e) => [e.name, e]));
     const order = new Map([...entries.keys()].map((name, i) => [name, i]));
     const position = (s: Slot<unknown>) => order.get(s.names[0] ?? "") ?? -1;
-    const slots = this.#slots.filter((s) => s.names.every((n) => entries.has(n))).toSorted((a, b) => position(a) - position(b));
-    const rawType = (name: string) => (entries.get(name)!.dtype.toLowerCase() === "f16" ? "f16" : "f32");
-    const bytes = (s: Slot<unknown>) => s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(rawType(name)), 0);
-    const totalBytes = slots.reduce((n, s) => n + bytes(s), 0);
+    const slots = this.#slots
+      .filter((s) => s.names.every((n) => entries.has(n)))
+      .toSorted((a, b) => position(a) - position(b));
+    const typeOf = (name: string) => rawType(entries.get(name)!.dtype);
+    const bytes = (s: Slot<unknown>) =>
+      s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(typeOf(name)), 0);
+    const totalBytes = this.bytesIn(source);
     let loadedBytes = 0;
     let inFlight = 0;
     for (const slot of slots) {
       options.signal?.throwIfAborted();
-      const data = await Promise.all(slot.names.map((name) => source.read(name, rawType(name))));
+      const data = await Promise.all(slot.names.map((name) => source.read(name, typeOf(name))));
       disposeOf(slot.packed);
       slot.packed = this.#pack(
         slot,
-        data.map((d, i) => ({ data: d, dtype: rawType(slot.names[i]!) })),
+        data.map((d, i) => ({ data: d, dtype: typeOf(slot.names[i]!) })),
         options.patch,
       );
       loadedBytes += bytes(slot);
@@ -170,7 +193,12 @@ export class WeightStore {
 
   /** Packs parameters without values, for a dry run. `fileType` is the precision of the imagined file. */
   pretend(fileType: "f32" | "f16"): void {
-    for (const slot of this.#slots) slot.packed = this.#pack(slot, slot.names.map(() => ({ data: undefined, dtype: fileType })), undefined);
+    for (const slot of this.#slots)
+      slot.packed = this.#pack(
+        slot,
+        slot.names.map(() => ({ data: undefined, dtype: fileType })),
+        undefined,
+      );
   }
 
   /** Frees every parameter. */
@@ -192,6 +220,11 @@ export class WeightStore {
       return slot.pack(tensors);
     });
   }
+}
+
+/** How a stored type travels to the device: f16 as it is, all others as f32. */
+function rawType(stored: string): "f32" | "f16" {
+  return stored.toLowerCase() === "f16" ? "f16" : "f32";
 }
 
 /** A position in a checkpoint's tree of names. */
@@ -225,7 +258,11 @@ export class Weights {
 
   /** Several parameters packed into one. */
   params<P>(locals: readonly string[], shapes: readonly Shape[], pack: Pack<P>): Parameter<P> {
-    return this.store.slot(locals.map((l) => this.name(l)), shapes, pack);
+    return this.store.slot(
+      locals.map((l) => this.name(l)),
+      shapes,
+      pack,
+    );
   }
 }
 

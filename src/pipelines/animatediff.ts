@@ -96,7 +96,12 @@ export class AnimateDiffPipeline implements Disposable {
   constructor(parts: PipelineParts) {
     this.parts = parts;
     const factor = vaeFactor(parts.vae.config);
-    this.limits = { factor, nativeSize: parts.unet.config.sampleSize * factor, maxFrames: parts.maxFrames, motionNorm: parts.motionNorm };
+    this.limits = {
+      factor,
+      nativeSize: parts.unet.config.sampleSize * factor,
+      maxFrames: parts.maxFrames,
+      motionNorm: parts.motionNorm,
+    };
     this.#previewer = new Previewer(parts.vae);
   }
 
@@ -107,7 +112,11 @@ export class AnimateDiffPipeline implements Disposable {
 
   /** The sampler of a run. */
   scheduler(s: Settings): Scheduler {
-    const config = { ...this.parts.scheduler, beta_schedule: s.betaSchedule, ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }) };
+    const config = {
+      ...this.parts.scheduler,
+      beta_schedule: s.betaSchedule,
+      ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }),
+    };
     return makeScheduler(s.scheduler, config, s.steps, schedulerOptions(s));
   }
 
@@ -144,7 +153,10 @@ export class AnimateDiffPipeline implements Disposable {
       const generator = new TorchGenerator(s.seed);
       const size = slots.shape.reduce((n, d) => n * d, 1);
       const noise = generator.randn(size);
-      slots.upload("sample", noise.map((v) => v * scheduler.initNoiseSigma));
+      slots.upload(
+        "sample",
+        noise.map((v) => v * scheduler.initNoiseSigma),
+      );
       let denoise = 0;
       for (const [index, timestep] of scheduler.timesteps.entries()) {
         if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
@@ -153,7 +165,14 @@ export class AnimateDiffPipeline implements Disposable {
         finite.dispose();
         const seconds = lap();
         denoise += seconds;
-        yield { type: "step", index, count: scheduler.timesteps.length, timestep, seconds, preview: () => this.#previewer.run(slots.get("x0")) };
+        yield {
+          type: "step",
+          index,
+          count: scheduler.timesteps.length,
+          timestep,
+          seconds,
+          preview: () => this.#previewer.run(slots.get("x0")),
+        };
         clock = performance.now();
       }
 
@@ -204,7 +223,13 @@ export class AnimateDiffPipeline implements Disposable {
   }
 
   /** Records one network evaluation and the sampler's step; afterwards `sample` and `x0` are the next ones. */
-  recordStep(s: Settings, scheduler: Scheduler, index: number, { text, guided }: Conditioning, slots: LatentSlots): Tensor {
+  recordStep(
+    s: Settings,
+    scheduler: Scheduler,
+    index: number,
+    { text, guided }: Conditioning,
+    slots: LatentSlots,
+  ): Tensor {
     const { unet, dtype } = this.parts;
     const scale = scheduler.inputScale(index);
     const sample = slots.get("sample");
@@ -230,7 +255,10 @@ export class AnimateDiffPipeline implements Disposable {
     // Slices must begin at the alignment of bindings, which a small frame may not: copy.
     const z = Tensor.empty(device, [count, h, w, c], "f32", "latents to decode");
     const bytes = h * w * c * 4;
-    device.copy({ ...latents.binding(), offset: latents.binding().offset + start * bytes, size: count * bytes }, { ...z.binding(), size: count * bytes });
+    device.copy(
+      { ...latents.binding(), offset: latents.binding().offset + start * bytes, size: count * bytes },
+      { ...z.binding(), size: count * bytes },
+    );
     const { scalingFactor, shiftFactor } = vae.config;
     if (shiftFactor !== 0) throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
     const unscaled = linearCombination([[z, 1 / scalingFactor]], "unscale latents");
@@ -254,7 +282,9 @@ export class AnimateDiffPipeline implements Disposable {
     if (count > 0)
       throw new Error(
         `${stage} produced ${count} values that are not finite (NaN or infinity)` +
-          (this.parts.dtype === "f16" ? "; f16 may be too narrow for this model: try --precision f32" : "; the checkpoint may be damaged or of another family"),
+          (this.parts.dtype === "f16"
+            ? "; f16 may be too narrow for this model: try --precision f32"
+            : "; the checkpoint may be damaged or of another family"),
       );
   }
 
@@ -262,11 +292,13 @@ export class AnimateDiffPipeline implements Disposable {
     const warnings: string[] = [];
     const check = (what: string, prompt: string) => {
       const { truncatedText } = this.parts.tokenizer.encode(prompt);
-      if (truncatedText !== undefined && truncatedText !== "") warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
+      if (truncatedText !== undefined && truncatedText !== "")
+        warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
     };
     check("prompt", s.prompt);
     if (s.guidance > 1) check("negative prompt", s.negative);
-    else if (s.negative !== "") warnings.push("the negative prompt has no effect at guidance 1; it takes guidance above 1");
+    else if (s.negative !== "")
+      warnings.push("the negative prompt has no effect at guidance 1; it takes guidance above 1");
     return warnings;
   }
 }

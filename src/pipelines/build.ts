@@ -34,6 +34,11 @@ export const SD15_ANIMATELCM: ModelConfigs = {
   motion: { name: "AnimateLCM", json: {} },
 };
 
+/** Names and shapes in the UNet's files. */
+export interface UNetNames {
+  entries(): Iterable<{ readonly name: string; readonly shape: readonly number[] }>;
+}
+
 /** Networks with their weight stores, not loaded yet. */
 export interface BuiltModels {
   readonly text: CLIPTextModel;
@@ -45,29 +50,48 @@ export interface BuiltModels {
 }
 
 /**
- * Builds the networks on `device`, weights to be stored as `dtype`. `hasWeight` says whether the UNet's files hold a
- * name (motion files may or may not store the positional encoding).
+ * Builds the networks on `device`, weights to be stored as `dtype`. `unetWeights` are the UNet's files: motion modules may
+ * or may not store their positional encoding there, and then know as many positions as it has.
  * @throws Error naming the first setting that is not supported, or the two files that do not fit each other
  */
 export function buildModels(
   device: Device,
   configs: ModelConfigs,
-  options: { readonly dtype: "f32" | "f16"; readonly encoder?: boolean; readonly hasWeight?: (name: string) => boolean },
+  options: { readonly dtype: "f32" | "f16"; readonly encoder?: boolean; readonly unetWeights?: UNetNames },
 ): BuiltModels {
   const { dtype } = options;
-  const stores = { text: new WeightStore(device, dtype), unet: new WeightStore(device, dtype), vae: new WeightStore(device, dtype) };
+  const stores = {
+    text: new WeightStore(device, dtype),
+    unet: new WeightStore(device, dtype),
+    vae: new WeightStore(device, dtype),
+  };
   const textConfig = parseCLIPTextConfig(configs.text.json, configs.text.name);
   const unetConfig = parseUNetConfig(configs.unet.json, configs.unet.name);
   if (unetConfig.crossAttentionDim !== textConfig.hiddenSize)
     throw new Error(
       `${configs.unet.name} reads texts of width ${unetConfig.crossAttentionDim}, but ${configs.text.name} makes width ${textConfig.hiddenSize}` +
-        (unetConfig.crossAttentionDim === 1024 ? "; this is a Stable Diffusion 2 UNet, and AnimateLCM works with 1.5 models" : ""),
+        (unetConfig.crossAttentionDim === 1024
+          ? "; this is a Stable Diffusion 2 UNet, and AnimateLCM works with 1.5 models"
+          : ""),
     );
-  const motion = configs.motion ? parseMotionConfig(configs.motion.json, unetConfig, configs.motion.name) : unetConfig.motion;
+  const configured = configs.motion
+    ? parseMotionConfig(configs.motion.json, unetConfig, configs.motion.name)
+    : unetConfig.motion;
+  const encodings = new Map(
+    [...(options.unetWeights?.entries() ?? [])]
+      .filter((e) => e.name.endsWith("pos_embed.pe"))
+      .map((e) => [e.name, e.shape[1] ?? 0]),
+  );
+  const motion = configured && {
+    ...configured,
+    maxFrames: encodings.size > 0 ? Math.min(...encodings.values()) : configured.maxFrames,
+  };
   return {
     text: new CLIPTextModel(stores.text.root, textConfig),
-    unet: new UNetMotionModel(stores.unet.root, unetConfig, motion, options.hasWeight),
-    vae: new AutoencoderKL(stores.vae.root, parseVAEConfig(configs.vae.json, configs.vae.name), { encoder: options.encoder ?? false }),
+    unet: new UNetMotionModel(stores.unet.root, unetConfig, motion, (name) => encodings.has(name)),
+    vae: new AutoencoderKL(stores.vae.root, parseVAEConfig(configs.vae.json, configs.vae.name), {
+      encoder: options.encoder ?? false,
+    }),
     maxFrames: motion?.maxFrames,
     stores,
   };

@@ -72,9 +72,12 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   if (typeof s.prompt !== "string") throw new Error("the prompt must be a string");
   wholeNumber(s.steps, "steps", 1, 1000);
   wholeNumber(s.frames, "frames", 1, Number.MAX_SAFE_INTEGER);
-  if (!Number.isFinite(s.guidance) || s.guidance < 0) throw new Error(`guidance is ${s.guidance}, expected a number of 0 or more (1 is none)`);
+  if (!Number.isFinite(s.guidance) || s.guidance < 0)
+    throw new Error(`guidance is ${s.guidance}, expected a number of 0 or more (1 is none)`);
   if (maxFrames !== undefined && s.frames > maxFrames)
-    throw new Error(`${s.frames} frames are more than the ${maxFrames} positions that the motion module knows; ask for at most ${maxFrames}`);
+    throw new Error(
+      `${s.frames} frames are more than the ${maxFrames} positions that the motion module knows; ask for at most ${maxFrames}`,
+    );
   const multiple = Math.max(8, factor);
   for (const side of ["width", "height"] as const) {
     wholeNumber(s[side], side, multiple, 8192);
@@ -85,7 +88,10 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   }
   if (typeof s.seed === "number" && (!Number.isSafeInteger(s.seed) || s.seed < 0))
     throw new Error(`seed is ${s.seed}, expected a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
-  if (s.originalSteps !== undefined && s.scheduler !== "lcm") throw new Error(`originalSteps is LCM's training grid and has no effect on the scheduler "${s.scheduler}"; leave it out`);
+  if (s.originalSteps !== undefined && s.scheduler !== "lcm")
+    throw new Error(
+      `originalSteps is LCM's training grid and has no effect on the scheduler "${s.scheduler}"; leave it out`,
+    );
   return s;
 }
 
@@ -96,5 +102,7 @@ export function schedulerOptions(s: Settings): SchedulerOptions {
 
 function wholeNumber(value: number, name: string, min: number, max: number): void {
   if (!Number.isInteger(value) || value < min || value > max)
-    throw new Error(`${name} is ${value}, expected a whole number${max === Number.MAX_SAFE_INTEGER ? ` of at least ${min}` : ` from ${min} to ${max}`}`);
+    throw new Error(
+      `${name} is ${value}, expected a whole number${max === Number.MAX_SAFE_INTEGER ? ` of at least ${min}` : ` from ${min} to ${max}`}`,
+    );
 }

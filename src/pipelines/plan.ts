@@ -4,8 +4,9 @@
 import { Device } from "../gpu/device.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
-import { buildModels, type ModelConfigs } from "./build.js";
+import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
 import { LatentSlots } from "./latents.js";
+import { openModel, type ModelSources } from "./model-files.js";
 import type { GenerateOptions } from "./options.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -29,6 +30,23 @@ export interface Plan {
   readonly pipelines: number;
 }
 
+/** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
+export async function planPipeline(
+  capabilities: Partial<Capabilities>,
+  what: { readonly precision: "f32" | "f16" } & (
+    ModelSources | { readonly model: "sd15"; readonly motion?: undefined }
+  ),
+  options: GenerateOptions,
+): Promise<Plan> {
+  if (what.model === "sd15") return planRun(SD15_ANIMATELCM, options, { capabilities, precision: what.precision });
+  const files = await openModel(what as ModelSources);
+  try {
+    return planRun(files.configs, options, { capabilities, precision: what.precision });
+  } finally {
+    await files.close();
+  }
+}
+
 /**
  * Plans a text-to-video run of networks of these configurations on an adapter of these capabilities (default: a typical
  * GPU). `precision` is that of weights and activations.
@@ -37,7 +55,10 @@ export interface Plan {
 export function planRun(
   configs: ModelConfigs,
   options: GenerateOptions,
-  { capabilities = {}, precision = "f16" }: { readonly capabilities?: Partial<Capabilities>; readonly precision?: "f32" | "f16" } = {},
+  {
+    capabilities = {},
+    precision = "f16",
+  }: { readonly capabilities?: Partial<Capabilities>; readonly precision?: "f32" | "f16" } = {},
 ): Plan {
   using device = Device.dry(capabilities);
   const models = buildModels(device, configs, { dtype: precision });
@@ -67,7 +88,12 @@ export function planRun(
     const { flops, dispatches } = device.counts;
     const result = body();
     const { counts } = device;
-    stages.push({ name, flops: counts.flops - flops, dispatches: counts.dispatches - dispatches, peakBytes: device.memory.peakReserved });
+    stages.push({
+      name,
+      flops: counts.flops - flops,
+      dispatches: counts.dispatches - dispatches,
+      peakBytes: device.memory.peakReserved,
+    });
     return result;
   };
   const packing = device.counts;
@@ -90,7 +116,9 @@ export function planRun(
         pipeline.recordDecode(slots.get("sample"), start, Math.min(chunk, s.frames - start));
       });
   });
-  const motion = [...unet.wanted()].filter((w) => w.name.includes("motion_modules")).reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
+  const motion = [...unet.wanted()]
+    .filter((w) => w.name.includes("motion_modules"))
+    .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
   return {
     weightBytes,
     peakBytes: Math.max(...stages.map((t) => t.peakBytes)),

@@ -44,8 +44,13 @@ export class Previewer {
     const z = new TorchGenerator(0).randn(SAMPLES * c);
     const { scalingFactor } = this.#vae.config;
     const plane = SIDE * SIDE;
-    const patches = Float32Array.from({ length: SAMPLES * plane * c }, (_, i) => z[Math.floor(i / (plane * c)) * c + (i % c)]! / scalingFactor);
-    const pictures = device.scope(() => this.#vae.decoder.forward(Tensor.from(device, patches, [SAMPLES, SIDE, SIDE, c], "f32", "preview patches")));
+    const patches = Float32Array.from(
+      { length: SAMPLES * plane * c },
+      (_, i) => z[Math.floor(i / (plane * c)) * c + (i % c)]! / scalingFactor,
+    );
+    const pictures = device.scope(() =>
+      this.#vae.decoder.forward(Tensor.from(device, patches, [SAMPLES, SIDE, SIDE, c], "f32", "preview patches")),
+    );
     const rgb = await pictures.read();
     pictures.dispose();
     const pixels = rgb.length / 3 / SAMPLES;

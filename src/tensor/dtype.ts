@@ -57,7 +57,10 @@ export function encode(values: ArrayLike<number>, dtype: DType): Uint8Array<Arra
 }
 
 /** The values in a buffer of `dtype` elements; floats as f32. */
-export function decode(data: ArrayBuffer, dtype: DType): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+export function decode(
+  data: ArrayBuffer,
+  dtype: DType,
+): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
   switch (dtype) {
     case "f32":
       return new Float32Array(data);

@@ -47,5 +47,6 @@ export function rowsOf(x: Shaped): [number, number] {
 
 /** @throws Error naming op, operand, what was expected and what was given. */
 export function expectShape(x: Shaped, expected: Shape, what: string): void {
-  if (!sameShape(x.shape, expected)) throw new Error(`${what}: expected shape ${shapeText(expected)}, got ${String(x)}`);
+  if (!sameShape(x.shape, expected))
+    throw new Error(`${what}: expected shape ${shapeText(expected)}, got ${String(x)}`);
 }

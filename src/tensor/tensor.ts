@@ -65,7 +65,8 @@ export class Tensor implements Scoped, Disposable {
 
   /** The same values in another shape of the same size; shares the buffer. */
   reshape(shape: Shape): Tensor {
-    if (elements(shape) !== this.size) throw new Error(`reshape: ${String(this)} has ${this.size} elements, ${shapeText(shape)} has ${elements(shape)}`);
+    if (elements(shape) !== this.size)
+      throw new Error(`reshape: ${String(this)} has ${this.size} elements, ${shapeText(shape)} has ${elements(shape)}`);
     return new Tensor(this.device, this.#alive(), this.#offset, shape, this.dtype, this.label);
   }
 
@@ -75,10 +76,13 @@ export class Tensor implements Scoped, Disposable {
    */
   slice(start: number, count: number): Tensor {
     const [n = 0, ...rest] = this.shape;
-    if (start < 0 || count < 1 || start + count > n) throw new Error(`slice ${start}…${start + count}: out of range for ${String(this)}`);
+    if (start < 0 || count < 1 || start + count > n)
+      throw new Error(`slice ${start}…${start + count}: out of range for ${String(this)}`);
     const offset = this.#offset + start * elements(rest) * bytesPerElement(this.dtype);
     if (offset % this.device.capabilities.alignment !== 0)
-      throw new Error(`slice: byte offset ${offset} of ${String(this)} is no multiple of ${this.device.capabilities.alignment}`);
+      throw new Error(
+        `slice: byte offset ${offset} of ${String(this)} is no multiple of ${this.device.capabilities.alignment}`,
+      );
     return new Tensor(this.device, this.#alive(), offset, [count, ...rest], this.dtype, this.label);
   }
 

@@ -1,0 +1,139 @@
+// Loading: a model's files to a pipeline on a device, LoRAs merged on the way.
+
+import type { Device } from "../gpu/device.js";
+import type { ByteSource } from "../io/byte-source.js";
+import type { WeightStore } from "../nn/weights.js";
+import { AnimateDiffPipeline } from "./animatediff.js";
+import { buildModels } from "./build.js";
+import { openLoras, type LoraInfo } from "./loras.js";
+import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
+
+/** What to load, and how. */
+export interface LoadOptions extends ModelSources {
+  /** Merged into the weights, in f32, in the order given. */
+  readonly loras?: readonly { readonly source: ByteSource; readonly weight: number }[];
+  /** Storage of weights and activations; default f16 where the device can compute with it. */
+  readonly precision?: "f32" | "f16";
+  /** Default: "joint" for diffusers' adapters. */
+  readonly motionNorm?: "joint" | "frame";
+  /** Loads the VAE's encoder too (for video to video); default false. */
+  readonly encoder?: boolean;
+  readonly onProgress?: (p: LoadStage) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** How far loading is, over all networks. */
+export interface LoadStage {
+  readonly stage: "text encoder" | "unet" | "vae";
+  readonly loadedBytes: number;
+  readonly totalBytes: number;
+}
+
+/** What was loaded. */
+export interface ModelInfo {
+  readonly model: string;
+  readonly motion: string | undefined;
+  readonly loras: readonly LoraInfo[];
+  readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
+  /** Bytes of weights on the device. */
+  readonly weightBytes: number;
+  readonly warnings: readonly string[];
+  /** sha256 of each file's header, by network. */
+  readonly hashes: Readonly<Record<string, string>>;
+}
+
+export interface LoadedPipeline {
+  readonly pipeline: AnimateDiffPipeline;
+  readonly info: ModelInfo;
+}
+
+/**
+ * Loads a model.
+ * @throws CheckpointError or Error naming the file that does not fit, what was expected and the cure; nothing stays on
+ * the device then
+ */
+export async function loadPipeline(device: Device, options: LoadOptions): Promise<LoadedPipeline> {
+  const files = await openModel(options);
+  try {
+    return await load(device, files, options);
+  } finally {
+    await files.close();
+  }
+}
+
+async function load(device: Device, files: ModelFiles, options: LoadOptions): Promise<LoadedPipeline> {
+  const { signal } = options;
+  const dtype = options.precision ?? (device.capabilities.f16 ? "f16" : "f32");
+  if (dtype === "f16" && !device.capabilities.f16)
+    throw new Error(
+      `precision f16 wants the WebGPU feature shader-f16, which this adapter (${device.capabilities.name}) lacks; use f32`,
+    );
+  const before = device.memory.used;
+  const models = buildModels(device, files.configs, {
+    dtype,
+    encoder: options.encoder ?? false,
+    unetWeights: files.weights.unet,
+  });
+  const { stores } = models;
+  const dispose = () => {
+    for (const store of Object.values(stores)) store.dispose();
+  };
+  const loras = await openLoras(device, options.loras ?? [], stores);
+  try {
+    const stages: readonly [LoadStage["stage"], WeightStore, keyof typeof stores][] = [
+      ["text encoder", stores.text, "text"],
+      ["unet", stores.unet, "unet"],
+      ["vae", stores.vae, "vae"],
+    ];
+    for (const [, store, key] of stages) store.check(files.weights[key]);
+    const totalBytes = stages.reduce((n, [, store, key]) => n + store.bytesIn(files.weights[key]), 0);
+    let done = 0;
+    for (const [stage, store, key] of stages) {
+      await store.load(files.weights[key], {
+        patch: loras.patch(key),
+        onProgress: (p) => options.onProgress?.({ stage, loadedBytes: done + p.loadedBytes, totalBytes }),
+        ...(signal && { signal }),
+      });
+      done += store.bytesIn(files.weights[key]);
+    }
+  } catch (error) {
+    dispose();
+    throw error;
+  } finally {
+    loras.dispose();
+  }
+  const motion = stores.unet.count((name) => name.includes("motion_modules."));
+  const pipeline = new AnimateDiffPipeline({
+    device,
+    dtype,
+    tokenizer: files.tokenizer,
+    text: models.text,
+    unet: models.unet,
+    vae: models.vae,
+    scheduler: files.scheduler,
+    maxFrames: models.maxFrames,
+    motionNorm: options.motionNorm ?? "joint",
+    dispose,
+  });
+  const warnings =
+    models.maxFrames === undefined
+      ? [`${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`]
+      : [];
+  return {
+    pipeline,
+    info: {
+      model: files.name,
+      motion: files.motionName,
+      loras: loras.info,
+      parameters: {
+        text: stores.text.parameters,
+        unet: stores.unet.parameters - motion,
+        motion,
+        vae: stores.vae.parameters,
+      },
+      weightBytes: device.memory.used - before,
+      warnings,
+      hashes: files.hashes,
+    },
+  };
+}
