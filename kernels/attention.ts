@@ -2,11 +2,9 @@
 // Sequences are read and written in place by strides, so that a fused q·k·v projection needs no splitting and attention
 // over frames needs no transposes.
 
-import { f32Bits, specialize } from "../src/gpu/wgsl.js";
-import { bytesPerElement } from "../src/tensor/dtype.js";
 import { dims3 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
-import { shaders } from "../shaders/index.js";
+import { runAttention, type AttentionVariant, type Strides } from "./attention-run.js";
 
 /** Columns `start … start + heads · headDim` of a tensor's last dimension, so that a fused q·k·v projection is read in place. */
 export interface Columns {
@@ -22,25 +20,8 @@ export interface AttentionOptions {
   /** Query n sees only the keys 0 … n. */
   readonly causal?: boolean;
   readonly label?: string;
-}
-
-/** How the sequences of one operand lie in memory, in elements. */
-interface Strides {
-  readonly tensor: Tensor;
-  readonly start: number;
-  readonly outer: number;
-  readonly inner: number;
-  readonly item: number;
-}
-
-/** Sequences that attend, `outer · inner` of them. */
-interface Sequences {
-  readonly outer: number;
-  readonly inner: number;
-  readonly rows: number;
-  readonly keys: number;
-  /** Outer sequences that read the same keys. */
-  readonly share: number;
+  /** Forces a variant, for tests and comparisons. @internal */
+  readonly variant?: AttentionVariant;
 }
 
 /**
@@ -73,7 +54,7 @@ export function attention(
     const [, n, width] = tensor.shape as [number, number, number];
     return { tensor, start, outer: n * width, inner: 0, item: width };
   };
-  run(
+  runAttention(
     { outer: batch, inner: 1, rows, keys, share: batch / batchK },
     place(cq),
     place(ck),
@@ -118,7 +99,7 @@ export function temporalAttention(
     return { tensor, start, outer: frames * positions * width, inner: width, item: positions * width };
   };
   const sequences = { outer: batch / frames, inner: positions, rows: frames, keys: frames, share: 1 };
-  run(sequences, place(cq), place(ck), place(cv), place({ tensor: y, start: 0 }), options);
+  runAttention(sequences, place(cq), place(ck), place(cv), place({ tensor: y, start: 0 }), options);
   return y;
 }
 
@@ -149,64 +130,4 @@ function operands(
       );
   }
   return columns;
-}
-
-/** Dispatches in slices of outer sequences, as many as fit the adapter's bindings. */
-function run(s: Sequences, q: Strides, k: Strides, v: Strides, y: Strides, options: AttentionOptions): void {
-  const { device, dtype } = q.tensor;
-  const { heads, headDim, scale = headDim ** -0.5, causal = false, label = "attention" } = options;
-  const { alignment, maxBinding, maxWorkgroups } = device.capabilities;
-  const unit = bytesPerElement(dtype);
-  const span = (x: Strides, from: number, count: number) => {
-    const start = from * x.outer * unit;
-    const aligned = Math.floor(start / alignment) * alignment;
-    return {
-      start: aligned,
-      bytes: (from + count) * x.outer * unit - aligned,
-      words: [(start - aligned) / unit + x.start, x.outer, x.inner, x.item],
-    };
-  };
-  const ranges = (from: number, count: number) => {
-    const fromK = Math.floor(from / s.share);
-    const countK = Math.floor((from + count - 1) / s.share) - fromK + 1;
-    return [span(q, from, count), span(k, fromK, countK), span(v, fromK, countK), span(y, from, count)] as const;
-  };
-  for (let from = 0; from < s.outer;) {
-    let count = s.outer - from;
-    while (count > 1 && ranges(from, count).some((r) => r.bytes > maxBinding)) count = Math.ceil(count / 2);
-    const all = ranges(from, count);
-    if (all.some((r) => r.bytes > maxBinding))
-      throw new Error(
-        `${label}: one sequence of ${String(q.tensor)} exceeds the adapter's largest binding of ${maxBinding} bytes`,
-      );
-    const sequences = count * s.inner;
-    const groups = Math.ceil((sequences * s.rows * heads) / 64);
-    const x = Math.min(groups, maxWorkgroups);
-    device.dispatch({
-      label,
-      code: specialize(shaders.attention, { T: dtype, HEAD_DIM: headDim }),
-      bindings: [q, k, v, y].map((t, i) => t.tensor.binding(all[i]!.start, all[i]!.bytes)),
-      params: [
-        ...[
-          s.rows,
-          s.keys,
-          heads,
-          sequences,
-          s.inner,
-          s.share,
-          from % s.share,
-          causal ? 1 : 0,
-          f32Bits(scale),
-          0,
-          0,
-          0,
-        ],
-        ...all.flatMap((r) => r.words),
-      ],
-      workgroups: [x, Math.ceil(groups / x), 1],
-      flops: 4 * sequences * s.rows * s.keys * heads * headDim,
-      bytes: sequences * heads * headDim * (2 * s.rows + 2 * s.keys) * unit,
-    });
-    from += count;
-  }
 }

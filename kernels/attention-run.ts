@@ -1,0 +1,174 @@
+// How attention is dispatched: which shader, in which slices. A sequence is an outer index (frame or clip) and an inner
+// one (position, where the items of a sequence are a frame apart).
+
+import type { Device } from "../src/gpu/device.js";
+import { f32Bits, specialize } from "../src/gpu/wgsl.js";
+import { bytesPerElement } from "../src/tensor/dtype.js";
+import type { Tensor } from "../src/tensor/tensor.js";
+import { shaders } from "../shaders/index.js";
+import { grid } from "./slices.js";
+import { packing, unitType, unpacking } from "./vectors.js";
+
+/** plain: the reference; cpu: for software adapters with subgroups; short-cpu: the same for a clip's frames. */
+export type AttentionVariant = "plain" | "cpu" | "short-cpu";
+
+/** How the sequences of one operand lie in memory, in elements. */
+export interface Strides {
+  readonly tensor: Tensor;
+  readonly start: number;
+  readonly outer: number;
+  readonly inner: number;
+  readonly item: number;
+}
+
+/** Sequences that attend, `outer · inner` of them. */
+export interface Sequences {
+  readonly outer: number;
+  readonly inner: number;
+  readonly rows: number;
+  readonly keys: number;
+  /** Outer sequences that read the same keys. */
+  readonly share: number;
+}
+
+export interface AttentionRun {
+  readonly heads: number;
+  readonly headDim: number;
+  readonly scale?: number;
+  readonly causal?: boolean;
+  readonly label?: string;
+  readonly variant?: AttentionVariant;
+}
+
+/** A variant made for one problem: its text, its unit of memory in elements, its workgroups for so many sequences. */
+interface Plan {
+  readonly code: string;
+  readonly unit: 1 | 4;
+  readonly groups: (sequences: number) => number;
+}
+
+/** Longest sequences whose scores a lane of short-cpu can keep. */
+const SHORT = 64;
+
+/** Dispatches in slices of outer sequences, as many as fit the adapter's bindings. */
+export function runAttention(
+  s: Sequences,
+  q: Strides,
+  k: Strides,
+  v: Strides,
+  y: Strides,
+  options: AttentionRun,
+): void {
+  const { device, dtype } = q.tensor;
+  const { heads, headDim, scale = headDim ** -0.5, causal = false, label = "attention" } = options;
+  const { alignment, maxBinding } = device.capabilities;
+  const fours =
+    headDim % 4 === 0 && [q, k, v, y].every((x) => [x.start, x.outer, x.inner, x.item].every((n) => n % 4 === 0));
+  const variant = options.variant ?? choose(device, s, fours);
+  const plan = PLANS[variant](device, s, options, dtype as "f32" | "f16");
+  if (plan.unit === 4 && !fours)
+    throw new Error(
+      `${label}: variant ${variant} wants columns and head sizes that are multiples of 4, got ${String(q.tensor)}`,
+    );
+  const bytes = bytesPerElement(dtype);
+
+  const span = (x: Strides, from: number, count: number) => {
+    const start = from * x.outer * bytes;
+    const aligned = start - (start % alignment);
+    const words = [(start - aligned) / bytes + x.start, x.outer, x.inner, x.item].map((n) => n / plan.unit);
+    return { start: aligned, bytes: (from + count) * x.outer * bytes - aligned, words };
+  };
+  const spans = (from: number, count: number) => {
+    const fromK = Math.floor(from / s.share);
+    const countK = Math.floor((from + count - 1) / s.share) - fromK + 1;
+    return [span(q, from, count), span(k, fromK, countK), span(v, fromK, countK), span(y, from, count)];
+  };
+  for (let from = 0; from < s.outer;) {
+    let count = s.outer - from;
+    const exceeds = () => spans(from, count).some((r) => r.bytes > maxBinding);
+    while (count > 1 && exceeds()) count = Math.ceil(count / 2);
+    if (exceeds())
+      throw new Error(
+        `${label}: one sequence of ${String(q.tensor)} exceeds the adapter's largest binding of ${maxBinding} bytes`,
+      );
+    const all = spans(from, count);
+    const sequences = count * s.inner;
+    device.dispatch({
+      label,
+      code: plan.code,
+      bindings: [q, k, v, y].map((x, i) => x.tensor.binding(all[i]!.start, all[i]!.bytes)),
+      params: [
+        ...[s.rows, s.keys, heads, sequences, s.inner, s.share, from % s.share, causal ? 1 : 0],
+        ...[f32Bits(plan.unit === 1 ? scale : scale * Math.LOG2E), headDim / plan.unit, 0, 0],
+        ...all.flatMap((r) => r.words),
+      ],
+      workgroups: grid(plan.groups(sequences), device.capabilities),
+      flops: 4 * sequences * s.rows * s.keys * heads * headDim,
+      bytes: sequences * heads * headDim * (2 * s.rows + 2 * s.keys) * bytes,
+    });
+    from += count;
+  }
+}
+
+/** The fastest variant that this adapter and these operands allow. */
+function choose(
+  { capabilities: { kind, subgroups, subgroupSize } }: Device,
+  s: Sequences,
+  fours: boolean,
+): AttentionVariant {
+  if (!fours || kind !== "cpu") return "plain";
+  if (s.inner > 1 && s.keys <= SHORT) return "short-cpu";
+  return subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain";
+}
+
+type Planner = (device: Device, s: Sequences, options: AttentionRun, dtype: "f32" | "f16") => Plan;
+
+const PLANS: Readonly<Record<AttentionVariant, Planner>> = {
+  plain: (_, s, { heads, headDim }, dtype) => ({
+    code: specialize(shaders.attention, { T: dtype, HEAD_DIM: headDim }),
+    unit: 1,
+    groups: (sequences) => Math.ceil((sequences * s.rows * heads) / 64),
+  }),
+
+  cpu: ({ capabilities }, s, { heads, headDim }, dtype) => {
+    const lanes = capabilities.subgroupSize;
+    // Small heads are unrolled whole, and then four queries a lane fit; the loops of large ones stay loops.
+    const [rows, keys] = headDim <= 48 ? [4, 2] : [2, lanes];
+    return {
+      code: specialize(shaders["attention-cpu"], {
+        ...memory(dtype, capabilities),
+        ...{ LANES: `${lanes}u`, HEAD_DIM: `${headDim}u`, ROWS: `${rows}u`, KEYS: `${keys}u` },
+      }),
+      unit: 4,
+      groups: (sequences) => Math.ceil(s.rows / (lanes * rows)) * heads * sequences,
+    };
+  },
+
+  "short-cpu": ({ capabilities }, s, { heads }, dtype) => {
+    const rows = shortRows(s.keys);
+    return {
+      code: specialize(shaders["attention-short-cpu"], {
+        ...memory(dtype, capabilities),
+        KEYS: `${s.keys}u`,
+        ROWS: `${rows}u`,
+      }),
+      unit: 4,
+      groups: (sequences) => Math.ceil(s.rows / rows) * Math.ceil((sequences * heads) / 8),
+    };
+  },
+};
+
+/** How the shaders read and write units of four values. */
+function memory(dtype: "f32" | "f16", capabilities: Device["capabilities"]) {
+  return {
+    V: unitType(dtype, 4, capabilities),
+    ...unpacking(dtype, 4, capabilities),
+    ...packing(dtype, 4, capabilities),
+  };
+}
+
+/** Queries of a lane: at most 256 scores, in blocks of equal size. */
+function shortRows(keys: number): number {
+  const most = Math.max(1, Math.min(16, Math.floor(256 / keys)));
+  return Math.ceil(keys / Math.ceil(keys / most));
+}

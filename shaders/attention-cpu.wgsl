@@ -1,0 +1,141 @@
+// Attention for software adapters, where a load costs as much as ten multiplications whether or not lanes share it, and
+// values in private memory are cheap. The one idea: a workgroup is one subgroup, each lane keeps ROWS queries with their
+// results, and every value of k and v is loaded once, by one lane, and handed to the others by a shuffle.
+// Softmax is taken as keys come by (online): the results so far fade when a larger score appears.
+
+alias V = vec4<f32>; // storage of four values: vec4<f32> | vec4<f16> | vec2<u32> holding f16
+alias F = vec4<f32>;
+const LANES: u32 = 8u; // of a subgroup
+const HEAD_DIM: u32 = 64u;
+const ROWS: u32 = 2u; // queries of a lane
+const KEYS: u32 = 8u; // keys of a step, at most LANES
+const C: u32 = HEAD_DIM / 4u;
+const PARTS: u32 = LANES / KEYS; // lanes that share the loading of a key
+const PART: u32 = (C + PARTS - 1u) / PARTS;
+const MASKED: f32 = -3e38;
+
+struct Params { // as in attention.wgsl
+  rows: u32,
+  keys: u32,
+  heads: u32,
+  sequences: u32,
+  inner: u32,
+  share: u32,
+  phase: u32,
+  causal: u32,
+  scale: f32, // times log2(e)
+  vectors: u32, // C: a bound unknown to the compiler keeps its loops, which would compile for seconds unrolled
+  q: vec4u, // in fours
+  k: vec4u,
+  v: vec4u,
+  y: vec4u,
+}
+
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> q: array<V>;
+@group(0) @binding(2) var<storage, read> k: array<V>;
+@group(0) @binding(3) var<storage, read> v: array<V>;
+@group(0) @binding(4) var<storage, read_write> y: array<V>;
+
+fn unpack(v: V) -> F { return F(v); }
+fn pack(v: F) -> V { return V(v); }
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let blocks = (p.rows + LANES * ROWS - 1u) / (LANES * ROWS);
+  let id = group.y * groups.x + group.x;
+  let first = (id % blocks) * LANES * ROWS;
+  let head = ((id / blocks) % p.heads) * C;
+  let sequence = id / (blocks * p.heads);
+  if (sequence >= p.sequences) {
+    return;
+  }
+  let inner = sequence % p.inner;
+  let outer = sequence / p.inner;
+  let outer_k = (outer + p.phase) / p.share;
+  let at_q = p.q.x + outer * p.q.y + inner * p.q.z + head;
+  let at_k = p.k.x + outer_k * p.k.y + inner * p.k.z + head;
+  let at_v = p.v.x + outer_k * p.v.y + inner * p.v.z + head;
+  let at_y = p.y.x + outer * p.y.y + inner * p.y.z + head;
+
+  var query: array<array<vec4f, C>, ROWS>;
+  var sum: array<array<vec4f, C>, ROWS>;
+  var largest: array<f32, ROWS>;
+  var total: array<f32, ROWS>;
+  var visible: array<u32, ROWS>; // keys that a query sees
+  for (var r = 0u; r < ROWS; r++) {
+    largest[r] = MASKED;
+    visible[r] = select(p.keys, min(p.keys, first + r * LANES + lane + 1u), p.causal == 1u);
+  }
+  for (var c = 0u; c < p.vectors; c++) {
+    for (var r = 0u; r < ROWS; r++) {
+      query[r][c] = unpack(q[at_q + min(first + r * LANES + lane, p.rows - 1u) * p.q.w + c]) * p.scale;
+    }
+  }
+
+  let keys = select(p.keys, min(p.keys, first + LANES * ROWS), p.causal == 1u);
+  let part = (lane / KEYS) * PART;
+  for (var m = 0u; m < keys; m += KEYS) {
+    let mine = min(m + lane % KEYS, p.keys - 1u); // this lane loads vectors part … part + PART of that key
+    var s = array<array<f32, KEYS>, ROWS>();
+    for (var i = 0u; i < PART; i++) {
+      let loaded = unpack(k[at_k + mine * p.k.w + min(part + i, C - 1u)]);
+      for (var h = 0u; h < PARTS; h++) {
+        let c = h * PART + i;
+        if (c < C) {
+          for (var j = 0u; j < KEYS; j++) {
+            let x = subgroupShuffle(loaded, h * KEYS + j);
+            for (var r = 0u; r < ROWS; r++) {
+              s[r][j] = fma(query[r][c].w, x.w, fma(query[r][c].z, x.z, fma(query[r][c].y, x.y, fma(query[r][c].x, x.x, s[r][j]))));
+            }
+          }
+        }
+      }
+    }
+    var fade: array<f32, ROWS>;
+    for (var r = 0u; r < ROWS; r++) {
+      var top = largest[r];
+      for (var j = 0u; j < KEYS; j++) {
+        s[r][j] = select(MASKED, s[r][j], m + j < visible[r]);
+        top = max(top, s[r][j]);
+      }
+      fade[r] = exp2(largest[r] - top);
+      largest[r] = top;
+      total[r] *= fade[r];
+      for (var j = 0u; j < KEYS; j++) {
+        s[r][j] = exp2(s[r][j] - top);
+        total[r] += s[r][j];
+      }
+    }
+    for (var i = 0u; i < PART; i++) {
+      let loaded = unpack(v[at_v + mine * p.v.w + min(part + i, C - 1u)]);
+      for (var h = 0u; h < PARTS; h++) {
+        let c = h * PART + i;
+        if (c < C) {
+          var next: array<vec4f, ROWS>;
+          for (var r = 0u; r < ROWS; r++) {
+            next[r] = sum[r][c] * fade[r];
+          }
+          for (var j = 0u; j < KEYS; j++) {
+            let x = subgroupShuffle(loaded, h * KEYS + j);
+            for (var r = 0u; r < ROWS; r++) {
+              next[r] = fma(vec4f(s[r][j]), x, next[r]);
+            }
+          }
+          for (var r = 0u; r < ROWS; r++) {
+            sum[r][c] = next[r];
+          }
+        }
+      }
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    let n = first + r * LANES + lane;
+    if (n < p.rows) {
+      for (var c = 0u; c < p.vectors; c++) {
+        y[at_y + n * p.y.w + c] = pack(sum[r][c] * (1.0 / total[r]));
+      }
+    }
+  }
+}
