@@ -16,7 +16,7 @@ const PROBE = `
   if (!adapter) process.exit(3);
   const device = await adapter.requestDevice();
   const { description, device: name, vendor } = adapter.info;
-  console.log([name, description, vendor].find((s) => s !== "") ?? "unnamed");
+  console.log([description, name, vendor].find((s) => s !== "") ?? "unnamed");
   device.destroy();
   process.exit(0);`;
 

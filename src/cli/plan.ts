@@ -1,8 +1,11 @@
 // kineograph plan: what a run takes in memory and arithmetic, told without running it.
 
+import { totalmem } from "node:os";
 import { TYPICAL, type Capabilities } from "../gpu/limits.js";
+import type { ModelSources } from "../pipelines/model-files.js";
 import { planPipeline, type Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
+import { UsageError } from "./failure.js";
 import { bytes, count, table } from "./format.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { modelPaths, openPath } from "./sources.js";
@@ -10,20 +13,31 @@ import { modelPaths, openPath } from "./sources.js";
 export async function plan(a: RunArguments): Promise<void> {
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
-  const result = await planPipeline(capabilities, await what(a, precision), generateOptions("", a));
-  if (a.json) console.log(JSON.stringify({ adapter: capabilities.name, precision, ...result }));
-  else console.log(text(result, capabilities, precision));
+  const result = await planPipeline(capabilities, { ...(await what(a)), precision }, generateOptions("", a));
+  const limit = memoryOf(capabilities);
+  const fits = limit === undefined ? undefined : result.peakBytes <= limit;
+  if (a.json) console.log(JSON.stringify({ adapter: capabilities.name, precision, ...result, fits, limit }));
+  else console.log(text(result, capabilities, precision, limit));
 }
 
 /** The networks to plan: published sizes, or those of the files' headers. */
-async function what(a: RunArguments, precision: "f32" | "f16"): Promise<Parameters<typeof planPipeline>[1]> {
-  if (a.model === "sd15") return { model: "sd15", precision };
-  const { model, motion } = modelPaths(a);
+async function what(a: RunArguments): Promise<ModelSources | { readonly model: "sd15" }> {
+  if (a.model === "sd15") {
+    if (a.motion !== undefined)
+      throw new UsageError("--model sd15 plans AnimateLCM's published motion modules; leave out --motion");
+    return { model: "sd15" };
+  }
+  const { model, motion, vae } = modelPaths(a);
   return {
     model: await openPath(model, "--model"),
-    precision,
     ...(motion !== undefined && { motion: await openPath(motion, "--motion") }),
+    ...(vae !== undefined && { vae: await openPath(vae, "--vae") }),
   };
+}
+
+/** An adapter's memory: the machine's for one that runs on the CPU; WebGPU does not tell a GPU's. */
+function memoryOf({ kind }: Capabilities): number | undefined {
+  return kind === "cpu" ? totalmem() : undefined;
 }
 
 /** The chosen adapter's limits; without any adapter those of a typical GPU. */
@@ -37,7 +51,7 @@ async function adapterOrTypical(choice: string | undefined): Promise<Capabilitie
   }
 }
 
-function text(p: Plan, { name }: Capabilities, precision: string): string {
+function text(p: Plan, { name, kind }: Capabilities, precision: string, limit: number | undefined): string {
   const { text, unet, motion, vae } = p.parameters;
   const rows = [
     ["stage", "FLOPs", "dispatches", "peak memory"],
@@ -52,6 +66,10 @@ function text(p: Plan, { name }: Capabilities, precision: string): string {
     "",
     table(rows, [false, true, true, true]),
     "",
-    "No single buffer exceeds this adapter's limits. WebGPU does not tell how much memory it has in all.",
+    limit === undefined
+      ? `Every buffer fits this ${kind === "gpu" ? "GPU" : "adapter"}'s limits; WebGPU does not tell how much memory it has in all: it should be more than ${bytes(p.peakBytes)}.`
+      : p.peakBytes <= limit
+        ? `Fits: the adapter works in the machine's own memory of ${bytes(limit)}.`
+        : `Does not fit: the adapter works in the machine's own memory of ${bytes(limit)}. Fewer frames, a smaller size or --precision f16 take less.`,
   ].join("\n");
 }

@@ -23,7 +23,9 @@ function run(env: NodeJS.ProcessEnv): { status: number | null; stdout: string; s
 
 describe("setup-webgpu", () => {
   it("reads os-release with and without quotes", () => {
-    expect(parseOsRelease('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n# no field\n')).toEqual({
+    expect(
+      parseOsRelease('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n# no field\n'),
+    ).toEqual({
       PRETTY_NAME: "Debian GNU/Linux 12 (bookworm)",
       ID: "debian",
       VERSION_ID: "12",
@@ -38,7 +40,12 @@ describe("setup-webgpu", () => {
   });
 
   it("uses plain apt on later Debian, Debian without a number, Ubuntu and its kin", () => {
-    for (const os of [{ ID: "debian", VERSION_ID: "13" }, { ID: "debian" }, { ID: "ubuntu", VERSION_ID: "24.04" }, { ID: "pop", ID_LIKE: "ubuntu debian" }]) {
+    for (const os of [
+      { ID: "debian", VERSION_ID: "13" },
+      { ID: "debian" },
+      { ID: "ubuntu", VERSION_ID: "24.04" },
+      { ID: "pop", ID_LIKE: "ubuntu debian" },
+    ]) {
       const a = advice("linux", os);
       expect(a.apt).toBe(true);
       expect(a.backports).toBeUndefined();
@@ -67,10 +74,17 @@ describe("setup-webgpu", () => {
     expect(run({})).toMatchObject({ status: 0, stdout: "", stderr: "" });
   });
 
-  it.runIf(process.platform === "linux")("names what is missing, the cure, and exits with 1, installing nothing when told not to", () => {
-    const { status, stderr } = run({ VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json", KINEOGRAPH_NO_SETUP: "1" });
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^No WebGPU adapter on this machine: .+\.\n/);
-    expect(stderr).not.toContain("Installing");
-  });
+  it.runIf(process.platform === "linux")(
+    "names what is missing, the cure, and exits with 1, installing nothing when told not to",
+    () => {
+      const { status, stderr } = run({
+        VK_DRIVER_FILES: "/nonexistent.json",
+        VK_ICD_FILENAMES: "/nonexistent.json",
+        KINEOGRAPH_NO_SETUP: "1",
+      });
+      expect(status).toBe(1);
+      expect(stderr).toMatch(/^No WebGPU adapter on this machine: .+\.\n/);
+      expect(stderr).not.toContain("Installing");
+    },
+  );
 });
