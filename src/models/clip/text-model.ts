@@ -45,7 +45,8 @@ export function parseCLIPTextConfig(json: Json, name: string): CLIPTextConfig {
   };
 }
 
-class CLIPEncoderLayer {
+/** transformers CLIPEncoderLayer: causal self-attention and a two-layer network, each after LayerNorm, with residuals. */
+export class CLIPEncoderLayer {
   readonly #config: CLIPTextConfig;
   readonly #label: string;
   readonly #norm1: LayerNorm;
