@@ -5,7 +5,7 @@ import { bytes, count, seconds, shellQuote, table } from "../../src/cli/format.j
 import { messageOf, statusOf, Interrupted, UsageError } from "../../src/cli/failure.js";
 import { Terminal } from "../../src/cli/terminal.js";
 
-function capture(isTTY: boolean, quiet = false, columns = 40): { terminal: Terminal; text(): string } {
+function capture(isTTY: boolean, quiet = false, columns = 40): { terminal: Terminal; readonly text: () => string } {
   let text = "";
   const terminal = new Terminal({ quiet, stream: { isTTY, columns, write: (t) => (text += t) } });
   return { terminal, text: () => text };

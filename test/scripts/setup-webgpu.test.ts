@@ -13,8 +13,8 @@ interface Advice {
 
 const script = fileURLToPath(new URL("../../scripts/setup-webgpu.mjs", import.meta.url));
 const { advice, parseOsRelease } = (await import(script)) as {
-  advice(platform: string, os: Record<string, string>, mirror?: string): Advice;
-  parseOsRelease(text: string): Record<string, string>;
+  readonly advice: (platform: string, os: Record<string, string>, mirror?: string) => Advice;
+  readonly parseOsRelease: (text: string) => Record<string, string>;
 };
 
 function run(env: NodeJS.ProcessEnv): { status: number | null; stdout: string; stderr: string } {
