@@ -40,6 +40,7 @@ async function check<B>(
   name: string,
   build: (w: Weights) => B,
   run: (block: B, at: (input: string) => Promise<Tensor>) => Promise<Tensor | readonly Tensor[]>,
+  tolerance = TOLERANCE,
 ): Promise<void> {
   const before = device.memory.used;
   const store = new WeightStore(device, "f32");
@@ -54,7 +55,7 @@ async function check<B>(
   for (const [i, y] of [found].flat().entries()) {
     const expected = await fixture.channelsLast(`${name}.out${i === 0 ? "" : `.${i}`}`);
     expect(y.size).toBe(expected.values.length);
-    expectClose(await y.read(), expected.values, TOLERANCE);
+    expectClose(await y.read(), expected.values, tolerance);
   }
   for (const t of [...[found].flat(), ...inputs]) t.dispose();
   store.dispose();
@@ -120,7 +121,8 @@ describe("MotionModule", () => {
       w.store.ignore(/pos_embed\.pe$/);
       return new MotionModule(w, config);
     };
-    await check("motion-joint", build, async (block, at) => block.forward(await at("x"), { frames: FRAMES, norm: "joint" }));
+    // The fixture's encoding went through f16, with which the reference ran: it is 2^-11 from the sinusoid.
+    await check("motion-joint", build, async (block, at) => block.forward(await at("x"), { frames: FRAMES, norm: "joint" }), 1e-4);
   });
 
   it("refuses more frames than it has positions", async () => {
@@ -150,7 +152,11 @@ describe("resampling", () => {
     ["downsample-padding1", [1, 1, 1, 1]],
     ["downsample-padding0", [0, 0, 1, 1]],
   ] as const)("%s", async (name, padding) => {
-    await check(name, (w) => new Conv2d(w.at("conv"), 16, 16, { stride: 2, padding }), async (block, at) => block.forward(await at("x")));
+    const build = (w: Weights) => {
+      w.store.ignore(/^Conv2d_0\./); // diffusers registers the same layer twice
+      return new Conv2d(w.at("conv"), 16, 16, { stride: 2, padding });
+    };
+    await check(name, build, async (block, at) => block.forward(await at("x")));
   });
 
   it.each([
