@@ -9,12 +9,9 @@ import { BufferPool, type MemoryUse, type PoolBuffer } from "./pool.js";
 import { Profiler } from "./profiler.js";
 import { ScopeStack, type Scoped } from "./scope.js";
 import { Submitter } from "./submitter.js";
-import type { Binding, Counts, Dispatch, Work } from "./work.js";
+import type { Binding, Counts, Dispatch, Recording, Work } from "./work.js";
 
-/** A sequence of work with the buffers it uses, to be run again as it is. */
-export interface Recording {
-  readonly work: readonly Work[];
-}
+export type { Recording } from "./work.js";
 
 /** One WebGPU device and everything the engine keeps on it. */
 export class Device implements Disposable {
@@ -31,6 +28,8 @@ export class Device implements Disposable {
   /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
   #draining = 0;
   #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
+  /** Recordings with what one replay counts for. */
+  readonly #recorded = new Map<Recording, Omit<Counts, "codes">>();
   #profiler: Profiler | undefined;
 
   private constructor(gpu: GPUDevice | undefined, capabilities: Capabilities) {
@@ -142,23 +141,42 @@ export class Device implements Disposable {
     this.#record({ kind: "copy", from, to });
   }
 
-  /** Runs `body` and returns, with its result, what it recorded; the work is also queued to run once. */
+  /**
+   * Runs `body` and returns, with its result, what it recorded, to be run again by `replay`. The work is also queued to
+   * run this once. Buffers made in `body` stay set apart until the recording is disposed; inputs it read must stay alive.
+   */
   record<R>(body: () => R): { result: R; recording: Recording } {
     const start = this.#queue.length;
-    const result = body();
-    return { result, recording: { work: this.#queue.slice(start) } };
+    const before = { ...this.#counts };
+    const { result, arena } = this.pool.inArena(body);
+    const { dispatches, flops, bytes } = this.#counts;
+    const counts = {
+      dispatches: dispatches - before.dispatches,
+      flops: flops - before.flops,
+      bytes: bytes - before.bytes,
+    };
+    const dispose = () => {
+      this.#recorded.delete(recording);
+      this.#submitter?.forget(recording);
+      arena.dispose();
+    };
+    const recording: Recording = {
+      work: this.#queue.slice(start) as Recording["work"],
+      dispose,
+      [Symbol.dispose]: dispose,
+    };
+    this.#recorded.set(recording, counts);
+    return { result, recording };
   }
 
-  /** Queues recorded work again. Its buffers must still be owned by whoever made the recording. */
+  /** Queues recorded work again. */
   replay(recording: Recording): void {
-    for (const w of recording.work) {
-      if (w.kind === "dispatch") {
-        this.#counts.dispatches++;
-        this.#counts.flops += w.flops;
-        this.#counts.bytes += w.bytes;
-      }
-      this.#record(w);
-    }
+    const counts = this.#recorded.get(recording);
+    if (!counts) throw new Error("this recording was disposed, or is of another device");
+    this.#counts.dispatches += counts.dispatches;
+    this.#counts.flops += counts.flops;
+    this.#counts.bytes += counts.bytes;
+    this.#record({ kind: "replay", recording });
   }
 
   /**

@@ -26,11 +26,52 @@ const USAGE = 0x80 | 0x04 | 0x08;
 /** A free buffer is taken for a request if at most this share of it would be wasted. */
 const WASTE = 0.25;
 
+/** Buffers waiting for reuse, by size. */
+class FreeList {
+  readonly #bySize = new Map<number, PoolBuffer[]>();
+
+  put(buffer: PoolBuffer): void {
+    const list = this.#bySize.get(buffer.bytes);
+    if (list) list.push(buffer);
+    else this.#bySize.set(buffer.bytes, [buffer]);
+  }
+
+  /** The smallest that holds `size` bytes and wastes little. */
+  take(size: number): PoolBuffer | undefined {
+    let best: PoolBuffer[] | undefined;
+    let bestSize = Infinity;
+    for (const [bytes, list] of this.#bySize) {
+      if (list.length > 0 && bytes >= size && bytes < bestSize && bytes - size <= bytes * WASTE) {
+        best = list;
+        bestSize = bytes;
+      }
+    }
+    return best?.pop();
+  }
+
+  /** Empties the list. */
+  drain(): PoolBuffer[] {
+    const all = [...this.#bySize.values()].flat();
+    this.#bySize.clear();
+    return all;
+  }
+}
+
+/** Buffers set apart for recorded work that will run again: nobody else may get them in between. */
+export interface Arena {
+  /** Gives the buffers back to the pool. Those still held by tensors follow when these are disposed. */
+  dispose(): void;
+}
+
 /** Allocates, reuses and counts storage buffers. */
 export class BufferPool {
   readonly #gpu: GPUDevice | undefined;
   readonly #limits: Capabilities;
-  readonly #free = new Map<number, PoolBuffer[]>();
+  readonly #free = new FreeList();
+  /** Where released buffers go that belong to an arena. */
+  readonly #homes = new Map<PoolBuffer, FreeList>();
+  /** The open arena's list. */
+  #open: FreeList | undefined;
   readonly #live = new Set<PoolBuffer>();
   #next = 1;
   #used = 0;
@@ -60,7 +101,8 @@ export class BufferPool {
       throw new OutOfMemoryError(
         `${label}: needs a buffer of ${bytes} bytes, but this adapter (${this.#limits.name}) allows ${this.#limits.maxBuffer}; use fewer frames, a smaller size or --precision f16`,
       );
-    const buffer = this.#reuse(size) ?? this.#create(size, label);
+    const buffer = this.#open?.take(size) ?? this.#free.take(size) ?? this.#create(size, label);
+    if (this.#open) this.#homes.set(buffer, this.#open);
     buffer.label = label;
     this.#live.add(buffer);
     this.#used += buffer.bytes;
@@ -72,19 +114,37 @@ export class BufferPool {
   release(buffer: PoolBuffer): void {
     if (!this.#live.delete(buffer)) throw new Error(`buffer "${buffer.label}" was released twice`);
     this.#used -= buffer.bytes;
-    const list = this.#free.get(buffer.bytes);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.bytes, [buffer]);
+    (this.#homes.get(buffer) ?? this.#free).put(buffer);
+  }
+
+  /** Runs `body`; what it acquires belongs to the arena, and is reused only within it. */
+  inArena<R>(body: () => R): { result: R; arena: Arena } {
+    if (this.#open) throw new Error("a recording inside a recording");
+    const list = new FreeList();
+    this.#open = list;
+    try {
+      return { result: body(), arena: { dispose: () => this.#dissolve(list) } };
+    } catch (error) {
+      this.#dissolve(list);
+      throw error;
+    } finally {
+      this.#open = undefined;
+    }
+  }
+
+  #dissolve(list: FreeList): void {
+    for (const [buffer, home] of this.#homes) if (home === list) this.#homes.delete(buffer);
+    for (const buffer of list.drain()) this.#free.put(buffer);
   }
 
   /** Destroys the free buffers. Call it only when no recorded work is outstanding. */
   trim(): void {
-    for (const list of this.#free.values()) for (const b of list) this.#destroy(b);
-    this.#free.clear();
+    for (const b of this.#free.drain()) this.#destroy(b);
   }
 
   /** Destroys everything, live buffers too. */
   dispose(): void {
+    for (const home of new Set(this.#homes.values())) this.#dissolve(home);
     this.trim();
     for (const b of this.#live) this.#destroy(b);
     this.#live.clear();
@@ -94,18 +154,6 @@ export class BufferPool {
   /** Labels and sizes of the live buffers, for finding leaks. */
   live(): { label: string; bytes: number }[] {
     return [...this.#live].map(({ label, bytes }) => ({ label, bytes }));
-  }
-
-  #reuse(size: number): PoolBuffer | undefined {
-    let best: PoolBuffer[] | undefined;
-    let bestSize = Infinity;
-    for (const [bytes, list] of this.#free) {
-      if (list.length > 0 && bytes >= size && bytes < bestSize && bytes - size <= bytes * WASTE) {
-        best = list;
-        bestSize = bytes;
-      }
-    }
-    return best?.pop();
   }
 
   #create(size: number, label: string): PoolBuffer {

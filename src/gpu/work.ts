@@ -41,7 +41,19 @@ export interface Copy {
   readonly to: Binding;
 }
 
-export type Work = Dispatch | Upload | Copy;
+/** Work that was recorded to run again, with the buffers it needs set apart. Dispose it when it will not. */
+export interface Recording extends Disposable {
+  readonly work: readonly (Dispatch | Upload | Copy)[];
+  dispose(): void;
+}
+
+/** A recording, once more. */
+export interface Replay {
+  readonly kind: "replay";
+  readonly recording: Recording;
+}
+
+export type Work = Dispatch | Upload | Copy | Replay;
 
 /** Totals over everything recorded. */
 export interface Counts {

@@ -5,7 +5,6 @@
 
 import { countNonFinite } from "../../kernels/finite.js";
 import { cast } from "../../kernels/elementwise.js";
-import { guidance as combineGuidance } from "../../kernels/latents.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
 import { toPixels } from "../../kernels/pixels.js";
 import type { Device } from "../gpu/device.js";
@@ -13,10 +12,10 @@ import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
-import type { TextKeyValues } from "../nn/attention.js";
 import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
+import { copy, Denoiser, type Conditioning } from "./denoiser.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
 import { schedulerOptions, settle, type GenerateOptions, type ModelLimits, type Settings } from "./options.js";
 import { Previewer } from "./preview.js";
@@ -77,13 +76,6 @@ export interface PipelineParts {
   dispose(): void;
 }
 
-/** Text and its negative as the UNet's layers read them. */
-interface Conditioning {
-  readonly text: TextKeyValues;
-  /** Rows: unconditional, then conditional, where there is guidance. */
-  readonly guided: boolean;
-}
-
 /** At most so many pixels are decoded at once: a 512 × 512 frame. */
 const DECODE_PIXELS = 2 ** 18;
 
@@ -142,14 +134,15 @@ export class AnimateDiffPipeline implements Disposable {
         clock = now;
         return seconds;
       };
-      const { conditioning, check } = device.scope(() => this.recordText(s));
-      owned.push(...conditioning.text.values(), check);
+      const { conditioning, check } = this.recordText(s, scheduler.timesteps);
+      owned.push(...conditioning.text.values(), conditioning.times, check);
       await this.#finite(check, "the text encoder", signal);
       device.trim();
       const textSeconds = lap();
 
       const slots = new LatentSlots(device, this.latentShape(s));
-      owned.push(slots);
+      const denoiser = this.denoiser(s, scheduler, conditioning, slots);
+      owned.push(slots, denoiser);
       const generator = new TorchGenerator(s.seed);
       const size = slots.shape.reduce((n, d) => n * d, 1);
       const noise = generator.randn(size);
@@ -160,7 +153,7 @@ export class AnimateDiffPipeline implements Disposable {
       let denoise = 0;
       for (const [index, timestep] of scheduler.timesteps.entries()) {
         if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
-        const finite = device.scope(() => this.recordStep(s, scheduler, index, conditioning, slots));
+        const finite = denoiser.record(index);
         await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
         finite.dispose();
         const seconds = lap();
@@ -177,6 +170,7 @@ export class AnimateDiffPipeline implements Disposable {
       }
 
       const latents = slots.get("sample");
+      denoiser.dispose();
       device.trim(); // the decoder wants buffers of other sizes than the UNet
       const rgba = new Uint8Array(s.frames * s.height * s.width * 4);
       const chunk = this.decodeChunk(s);
@@ -210,42 +204,25 @@ export class AnimateDiffPipeline implements Disposable {
     return Math.min(s.frames, Math.max(1, Math.floor(DECODE_PIXELS / (s.width * s.height))));
   }
 
-  /** Records the text encoder; the result's tensors are the caller's. `check` counts values that are not finite. */
-  recordText(s: Settings): { conditioning: Conditioning; check: Tensor } {
+  /**
+   * Records the text encoder and the timesteps' embeddings; the result's tensors are the caller's. `check` counts values
+   * that are not finite.
+   */
+  recordText(s: Settings, timesteps: readonly number[]): { conditioning: Conditioning; check: Tensor } {
     const { device, text, tokenizer, unet, dtype } = this.parts;
-    const guided = s.guidance > 1;
     const encode = (prompt: string) => tokenizer.encode(prompt).ids;
-    const last = (ids: readonly (readonly number[])[], clipSkip: number) => text.forward(device, ids, dtype, clipSkip);
-    // clip skip applies to the prompt, never to the negative prompt (diffusers).
-    const positive = last([encode(s.prompt)], s.clipSkip);
-    const states = guided ? stack(last([encode(s.negative)], 0), positive) : positive;
-    return { conditioning: { text: unet.prepareText(states), guided }, check: countNonFinite(states) };
+    return device.scope(() => {
+      // clip skip applies to the prompt, never to the negative prompt (diffusers).
+      const positive = text.forward(device, [encode(s.prompt)], dtype, s.clipSkip);
+      const states = s.guidance > 1 ? stack(text.forward(device, [encode(s.negative)], dtype), positive) : positive;
+      const times = unet.timeEmbeddings(device, timesteps, dtype);
+      return { conditioning: { text: unet.prepareText(states), times }, check: countNonFinite(states) };
+    });
   }
 
-  /** Records one network evaluation and the sampler's step; afterwards `sample` and `x0` are the next ones. */
-  recordStep(
-    s: Settings,
-    scheduler: Scheduler,
-    index: number,
-    { text, guided }: Conditioning,
-    slots: LatentSlots,
-  ): Tensor {
-    const { unet, dtype } = this.parts;
-    const scale = scheduler.inputScale(index);
-    const sample = slots.get("sample");
-    const scaled = scale === 1 ? sample : linearCombination([[sample, scale]], "scale input");
-    const input = dtype === "f32" ? scaled : cast(scaled, dtype, "cast latents");
-    const eps = unet.forward(guided ? stack(input, input) : input, {
-      timestep: scheduler.timesteps[index]!,
-      text,
-      clip: { frames: s.frames, norm: s.motionNorm },
-    });
-    const predicted = eps.dtype === "f32" ? eps : cast(eps, "f32", "cast noise");
-    const output = guided ? combineGuidance(predicted, s.guidance) : predicted;
-    const check = countNonFinite(output);
-    slots.set("output", output);
-    slots.apply(scheduler.plan(index));
-    return check;
+  /** The loop's body for a run. */
+  denoiser(s: Settings, scheduler: Scheduler, conditioning: Conditioning, slots: LatentSlots): Denoiser {
+    return new Denoiser(this.parts.device, this.parts, s, scheduler, conditioning, slots);
   }
 
   /** Records the decoder on `count` frames from `start`; `pixels` is u32 RGBA `[count, height, width]`. */
@@ -255,10 +232,7 @@ export class AnimateDiffPipeline implements Disposable {
     // Slices must begin at the alignment of bindings, which a small frame may not: copy.
     const z = Tensor.empty(device, [count, h, w, c], "f32", "latents to decode");
     const bytes = h * w * c * 4;
-    device.copy(
-      { ...latents.binding(), offset: latents.binding().offset + start * bytes, size: count * bytes },
-      { ...z.binding(), size: count * bytes },
-    );
+    copy(latents, start * bytes, z, 0, count * bytes);
     const { scalingFactor, shiftFactor } = vae.config;
     if (shiftFactor !== 0) throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
     const unscaled = linearCombination([[z, 1 / scalingFactor]], "unscale latents");
@@ -306,10 +280,8 @@ export class AnimateDiffPipeline implements Disposable {
 /** `a` then `b` along the first dimension. */
 function stack(a: Tensor, b: Tensor): Tensor {
   const [n = 0, ...rest] = a.shape;
-  const { device } = a;
-  const y = Tensor.empty(device, [n + (b.shape[0] ?? 0), ...rest], a.dtype, a.label);
-  const to = y.binding();
-  device.copy({ ...a.binding(), size: a.bytes }, { ...to, size: a.bytes });
-  device.copy({ ...b.binding(), size: b.bytes }, { ...to, offset: to.offset + a.bytes, size: b.bytes });
+  const y = Tensor.empty(a.device, [n + (b.shape[0] ?? 0), ...rest], a.dtype, a.label);
+  copy(a, 0, y, 0, a.bytes);
+  copy(b, 0, y, a.bytes, b.bytes);
   return y;
 }

@@ -100,13 +100,14 @@ export function planRun(
   device.resetCounts();
   for (const code of packing.codes) device.counts.codes.add(code);
 
-  const { conditioning } = stage("text", () => device.scope(() => pipeline.recordText(s)));
+  const { conditioning } = stage("text", () => pipeline.recordText(s, scheduler.timesteps));
   const slots = new LatentSlots(device, pipeline.latentShape(s));
   stage("denoise", () => {
     slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
+    using denoiser = pipeline.denoiser(s, scheduler, conditioning, slots);
     for (const index of scheduler.timesteps.keys()) {
       if (scheduler.plan(index).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
-      device.scope(() => pipeline.recordStep(s, scheduler, index, conditioning, slots)).dispose();
+      denoiser.record(index).dispose();
     }
   });
   stage("decode", () => {

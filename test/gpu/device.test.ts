@@ -25,6 +25,21 @@ describe("recorded work", () => {
     device.replay(recording);
     expect((await y.read())[0]).toBe(21);
     y.dispose();
+    recording.dispose();
+    expect(() => device.replay(recording)).toThrow("disposed");
+  });
+
+  it("sets a recording's buffers apart from everybody else's", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [2], [1, 1], "f32", "a");
+    const { result: y, recording } = device.record(() => device.scope(() => matmul(matmul(a, a), a)));
+    // A tensor of the same size must not get the intermediate's buffer, which the replay will overwrite.
+    using other = Tensor.from(device, [100], [1, 1], "f32", "other");
+    device.replay(recording);
+    expect((await y.read())[0]).toBe(8);
+    expect((await other.read())[0]).toBe(100);
+    y.dispose();
+    recording.dispose();
   });
 
   it("drops the work of an aborted caller and goes on with the next", async () => {
@@ -40,7 +55,15 @@ describe("recorded work", () => {
 
   it("reports a shader that does not compile by its label", async () => {
     const device = await testDevice();
-    device.dispatch({ label: "broken kernel", code: "fn main( {", bindings: [], params: [], workgroups: [1, 1, 1], flops: 0, bytes: 0 });
+    device.dispatch({
+      label: "broken kernel",
+      code: "fn main( {",
+      bindings: [],
+      params: [],
+      workgroups: [1, 1, 1],
+      flops: 0,
+      bytes: 0,
+    });
     await expect(device.drain()).rejects.toThrow("broken kernel");
   });
 
@@ -102,7 +125,9 @@ describe("memory", () => {
 
   it("names what is too large for the adapter, and the cure", () => {
     const device = Device.dry({ maxBuffer: 1000, name: "small one" });
-    expect(() => Tensor.empty(device, [1000], "f32", "x")).toThrow(/x: needs a buffer of 4000 bytes.*small one.*1000.*fewer frames/);
+    expect(() => Tensor.empty(device, [1000], "f32", "x")).toThrow(
+      /x: needs a buffer of 4000 bytes.*small one.*1000.*fewer frames/,
+    );
   });
 
   it("gives everything back on dispose", () => {

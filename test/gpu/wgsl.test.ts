@@ -37,7 +37,9 @@ describe("specialize", () => {
 
   it("refuses a name that is not declared, and a function of another name", () => {
     expect(() => specialize(SOURCE, { TILES: 1 })).toThrow('"TILES"');
-    expect(() => specialize(SOURCE, { activate: "fn other(x: f32) -> f32 { return x; }" })).toThrow("must define fn activate");
+    expect(() => specialize(SOURCE, { activate: "fn other(x: f32) -> f32 { return x; }" })).toThrow(
+      "must define fn activate",
+    );
   });
 });
 

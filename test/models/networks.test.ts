@@ -70,7 +70,8 @@ describe.each(["tiny-a", "tiny-b"])("%s", (name) => {
       using x = Tensor.from(device, sample, [b * f, h, w, c], "f32", "sample");
       using states = Tensor.from(device, await fixture.values(`${key}.in.text`), fixture.shape(`${key}.in.text`), "f32", "text");
       const text = models.unet.prepareText(states);
-      using y = models.unet.forward(x, { timestep, text, clip: { frames, norm } });
+      using time = models.unet.timeEmbeddings(device, [timestep], "f32");
+      using y = models.unet.forward(x, { time, text, clip: { frames, norm } });
       const found = await y.read();
       const each = found.length / b;
       const inTorchsLayout = Array.from({ length: b }, (_, i) => [...fromChannelsLast(found.subarray(i * each, (i + 1) * each), c)]).flat();

@@ -27,12 +27,17 @@ afterAll(async () => {
 });
 
 /** Each model is loaded once per precision and LoRA stack. */
-function pipelineOf({ model, lora = [] }: Pick<Case, "model" | "lora">, precision: "f32" | "f16"): Promise<AnimateDiffPipeline> {
+function pipelineOf(
+  { model, lora = [] }: Pick<Case, "model" | "lora">,
+  precision: "f32" | "f16",
+): Promise<AnimateDiffPipeline> {
   const key = JSON.stringify([model, lora, precision]);
   let pipeline = loaded.get(key);
   if (!pipeline) {
     pipeline = (async () => {
-      const loras = await Promise.all(lora.map(async ({ file, weight }) => ({ source: await openFile(fixturePath(file)), weight })));
+      const loras = await Promise.all(
+        lora.map(async ({ file, weight }) => ({ source: await openFile(fixturePath(file)), weight })),
+      );
       return (await loadPipeline(device, { model: await openFolder(fixturePath(model)), loras, precision })).pipeline;
     })();
     loaded.set(key, pipeline);
@@ -49,7 +54,8 @@ async function last(events: AsyncIterable<GenerationEvent>): Promise<FramesEvent
 /** Peak signal-to-noise ratio in dB between 8-bit pictures: RGBA against RGB. */
 function psnr(rgba: Uint8Array, rgb: ArrayLike<number>): number {
   let error = 0;
-  for (let p = 0; p < rgba.length / 4; p++) for (let k = 0; k < 3; k++) error += (rgba[4 * p + k]! - rgb[3 * p + k]!) ** 2;
+  for (let p = 0; p < rgba.length / 4; p++)
+    for (let k = 0; k < 3; k++) error += (rgba[4 * p + k]! - rgb[3 * p + k]!) ** 2;
   return 10 * Math.log10(255 ** 2 / Math.max(error / rgb.length, 1e-12));
 }
 
@@ -66,7 +72,8 @@ describe("AnimateDiffPipeline", () => {
       const e = await last((await pipelineOf(c, "f32")).generate(options));
       const l2 = relativeL2(e.latents, await fixture.values(`${name}.latents`));
       const db = psnr(e.frames.rgba, await fixture.values(`${name}.frames`));
-      if (!(l2 <= LIMITS.f32.latents) || !(db >= LIMITS.f32.psnr)) failures.push(`${name}: latents ${l2.toExponential(2)}, ${db.toFixed(1)} dB`);
+      if (!(l2 <= LIMITS.f32.latents) || !(db >= LIMITS.f32.psnr))
+        failures.push(`${name}: latents ${l2.toExponential(2)}, ${db.toFixed(1)} dB`);
     }
     expect(failures).toEqual([]);
   });
@@ -109,7 +116,8 @@ describe("a run", () => {
     const { used, reserved } = device.memory;
     const controller = new AbortController();
     const cancelled = (async () => {
-      for await (const e of pipeline.generate({ ...SMALL, steps: 8, signal: controller.signal })) if (e.type === "step") controller.abort(new Error("enough"));
+      for await (const e of pipeline.generate({ ...SMALL, steps: 8, signal: controller.signal }))
+        if (e.type === "step") controller.abort(new Error("enough"));
     })();
     await expect(cancelled).rejects.toThrow("enough");
     expect(device.memory.used).toBe(used);
@@ -129,7 +137,10 @@ describe("a run", () => {
   it("warns of what has no effect and of words left out", async () => {
     const pipeline = await pipelineOf({ model: "tiny-a" }, "f32");
     const e = await last(pipeline.generate({ ...SMALL, negative: "bad", prompt: "a red circle ".repeat(40) }));
-    expect(e.warnings).toEqual([expect.stringMatching(/longer than the text encoder takes; left out: "/), expect.stringMatching(/negative prompt has no effect/)]);
+    expect(e.warnings).toEqual([
+      expect.stringMatching(/longer than the text encoder takes; left out: "/),
+      expect.stringMatching(/negative prompt has no effect/),
+    ]);
   });
 
   it.each([

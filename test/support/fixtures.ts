@@ -46,7 +46,8 @@ export class Fixture {
     if (h === undefined || w === undefined) return { values: x, shape: [...this.shape(name)] };
     const y = new Float32Array(x.length);
     for (let i = 0; i < n; i++)
-      for (let k = 0; k < c; k++) for (let p = 0; p < h * w; p++) y[(i * h * w + p) * c + k] = x[(i * c + k) * h * w + p]!;
+      for (let k = 0; k < c; k++)
+        for (let p = 0; p < h * w; p++) y[(i * h * w + p) * c + k] = x[(i * c + k) * h * w + p]!;
     return { values: y, shape: [n, h, w, c] };
   }
 

@@ -17,8 +17,8 @@ import type { TransformerConfig } from "./transformer.js";
 
 /** Inputs of one evaluation. */
 export interface UNetInputs {
-  /** 0 … 999; one for all clips. */
-  readonly timestep: number;
+  /** `[1, 4·width]`: the row of `timeEmbeddings` for this evaluation's timestep, one for all clips. */
+  readonly time: Tensor;
   /** From `prepareText`. */
   readonly text: TextKeyValues;
   readonly clip: Clip;
@@ -115,12 +115,22 @@ export class UNetMotionModel {
     return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
   }
 
+  /** Embeddings `[timesteps, 4·width]` of all of a run's timesteps (0 … 999), after the SiLU that every resnet begins with. */
+  timeEmbeddings(device: Tensor["device"], timesteps: readonly number[], dtype: "f32" | "f16"): Tensor {
+    const { flipSinToCos, freqShift } = this.config;
+    return device.scope(() => {
+      const t = Tensor.from(device, timesteps, [timesteps.length], "f32", "timesteps");
+      const sinusoids = timestepEmbedding(t, this.#timeDim, { flipSinToCos, downscaleFreqShift: freqShift, dtype });
+      return this.#time2.forward(this.#time1.forward(sinusoids, { activation: "silu" }), { activation: "silu" });
+    });
+  }
+
   /** `x [clips·frames, h, w, inChannels] → [clips·frames, h, w, outChannels]`, in x's dtype. `x` stays the caller's. */
-  forward(x: Tensor, { timestep, text, clip }: UNetInputs): Tensor {
+  forward(x: Tensor, { time, text, clip }: UNetInputs): Tensor {
     const [n] = dims4(x, "UNet: x");
     if (n % clip.frames !== 0) throw new Error(`UNet: ${n} frames are no multiple of the ${clip.frames} frames of a clip`);
     return x.device.scope(() => {
-      const context: BlockContext = { time: this.#timeEmbedding(timestep, x), text, clip };
+      const context: BlockContext = { time, text, clip };
       const skips = [this.#convIn.forward(x)];
       let y = skips[0]!;
       for (const block of this.#down) y = block.forward(y, context, skips);
@@ -128,16 +138,6 @@ export class UNetMotionModel {
       y = this.#mid.forward(y, context);
       for (const block of this.#up) y = block.forward(y, context, skips);
       return consume([y], () => this.#convOut.forward(this.#normOut.forward(y, { activation: "silu" })));
-    });
-  }
-
-  /** `[1, 4·width]` after SiLU, which every resnet applies first. */
-  #timeEmbedding(timestep: number, x: Tensor): Tensor {
-    const { flipSinToCos, freqShift } = this.config;
-    return x.device.scope(() => {
-      const t = Tensor.from(x.device, [timestep], [1], "f32", "timestep");
-      const sinusoids = timestepEmbedding(t, this.#timeDim, { flipSinToCos, downscaleFreqShift: freqShift, dtype: x.dtype as "f32" | "f16" });
-      return this.#time2.forward(this.#time1.forward(sinusoids, { activation: "silu" }), { activation: "silu" });
     });
   }
 }
