@@ -2,6 +2,7 @@
 // `drain()` compiles what is new, encodes the list in batches of bounded size, and submits them one after the other.
 // A device without a GPU behind it (`Device.dry()`) records and counts but runs nothing.
 
+import type { Lifetime } from "./arena.js";
 import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
 import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
 import { PipelineCache } from "./pipelines.js";
@@ -27,6 +28,8 @@ export class Device implements Disposable {
   #disposed = false;
   /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
   #draining = 0;
+  /** During a trial run nothing is recorded. */
+  #imagining = false;
   #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
   /** Recordings with what one replay counts for. */
   readonly #recorded = new Map<Recording, Omit<Counts, "codes">>();
@@ -123,6 +126,7 @@ export class Device implements Disposable {
 
   /** Records one dispatch. */
   dispatch(d: Omit<Dispatch, "kind">): void {
+    if (this.#imagining) return;
     const c = this.#counts;
     c.dispatches++;
     c.flops += d.flops;
@@ -143,12 +147,25 @@ export class Device implements Disposable {
 
   /**
    * Runs `body` and returns, with its result, what it recorded, to be run again by `replay`. The work is also queued to
-   * run this once. Buffers made in `body` stay set apart until the recording is disposed; inputs it read must stay alive.
+   * run this once. `body` is run twice, first to plan memory, and must do the same both times. Its buffers stay set apart
+   * until the recording is disposed; inputs it read must stay alive.
    */
   record<R>(body: () => R): { result: R; recording: Recording } {
+    // A trial run on imagined memory tells what can share it.
+    this.#imagining = true;
+    let lives: Lifetime[];
+    try {
+      lives = this.pool.trace(() => {
+        this.scope(() => {
+          body();
+        });
+      });
+    } finally {
+      this.#imagining = false;
+    }
     const start = this.#queue.length;
     const before = { ...this.#counts };
-    const { result, arena } = this.pool.inArena(body);
+    const { result, arena } = this.pool.inArena(lives, body);
     const { dispatches, flops, bytes } = this.#counts;
     const counts = {
       dispatches: dispatches - before.dispatches,
@@ -233,7 +250,7 @@ export class Device implements Disposable {
 
   #record(work: Work): void {
     if (this.#disposed) throw new Error("the device was disposed; nothing can run on it any more");
-    if (this.#gpu) this.#queue.push(work);
+    if (this.#gpu && !this.#imagining) this.#queue.push(work);
   }
 
   /** Throws what the device has reported: a loss for ever, any other error once. */

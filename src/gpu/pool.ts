@@ -1,6 +1,7 @@
 // Storage buffers, kept for reuse. A released buffer may be handed out again at once: all work runs in the order in
 // which it was recorded, so the new owner writes only after the last reader has run.
 
+import { assignBuffers, type Assignment, type Lifetime } from "./arena.js";
 import { OutOfMemoryError } from "./errors.js";
 import type { Capabilities } from "./limits.js";
 
@@ -63,15 +64,29 @@ export interface Arena {
   dispose(): void;
 }
 
+/** A trial run's allocations, which get no memory. */
+interface Trace {
+  events: number;
+  readonly lives: Lifetime[];
+  readonly open: Map<PoolBuffer, Lifetime>;
+}
+
+/** Memory assigned to the allocations of a run, in their order. */
+interface Planned {
+  readonly buffers: readonly PoolBuffer[];
+  readonly assignment: Assignment;
+  next: number;
+}
+
 /** Allocates, reuses and counts storage buffers. */
 export class BufferPool {
   readonly #gpu: GPUDevice | undefined;
   readonly #limits: Capabilities;
   readonly #free = new FreeList();
-  /** Where released buffers go that belong to an arena. */
-  readonly #homes = new Map<PoolBuffer, FreeList>();
-  /** The open arena's list. */
-  #open: FreeList | undefined;
+  /** Buffers that belong to arenas. */
+  readonly #reservedFor = new Map<PoolBuffer, Arena>();
+  #trace: Trace | undefined;
+  #planned: Planned | undefined;
   readonly #live = new Set<PoolBuffer>();
   #next = 1;
   #used = 0;
@@ -101,8 +116,10 @@ export class BufferPool {
       throw new OutOfMemoryError(
         `${label}: needs a buffer of ${bytes} bytes, but this adapter (${this.#limits.name}) allows ${this.#limits.maxBuffer}; use fewer frames, a smaller size or --precision f16`,
       );
-    const buffer = this.#open?.take(size) ?? this.#free.take(size) ?? this.#create(size, label);
-    if (this.#open) this.#homes.set(buffer, this.#open);
+    if (this.#trace) return this.#imagine(this.#trace, bytes, label);
+    const buffer = this.#planned
+      ? this.#nextPlanned(this.#planned, bytes)
+      : (this.#free.take(size) ?? this.#create(size, label));
     buffer.label = label;
     this.#live.add(buffer);
     this.#used += buffer.bytes;
@@ -112,29 +129,64 @@ export class BufferPool {
 
   /** Gives a buffer back for reuse. */
   release(buffer: PoolBuffer): void {
+    const imagined = this.#trace?.open.get(buffer);
+    if (imagined && this.#trace) {
+      imagined.end = this.#trace.events++;
+      this.#trace.open.delete(buffer);
+      return;
+    }
     if (!this.#live.delete(buffer)) throw new Error(`buffer "${buffer.label}" was released twice`);
     this.#used -= buffer.bytes;
-    (this.#homes.get(buffer) ?? this.#free).put(buffer);
+    if (!this.#reservedFor.has(buffer)) this.#free.put(buffer);
   }
 
-  /** Runs `body`; what it acquires belongs to the arena, and is reused only within it. */
-  inArena<R>(body: () => R): { result: R; arena: Arena } {
-    if (this.#open) throw new Error("a recording inside a recording");
-    const list = new FreeList();
-    this.#open = list;
+  /** Lifetimes of what `body` allocates; none of it gets memory. Whatever `body` leaves behind counts as living on. */
+  trace(body: () => void): Lifetime[] {
+    const trace: Trace = { events: 0, lives: [], open: new Map() };
+    this.#trace = trace;
     try {
-      return { result: body(), arena: { dispose: () => this.#dissolve(list) } };
+      body();
+    } finally {
+      this.#trace = undefined;
+    }
+    return trace.lives;
+  }
+
+  /** Runs `body`, whose allocations are those of the trace, in memory planned for them and kept for it. */
+  inArena<R>(lives: readonly Lifetime[], body: () => R): { result: R; arena: Arena } {
+    if (this.#planned) throw new Error("a recording inside a recording");
+    const assignment = assignBuffers(lives);
+    const buffers = assignment.sizes.map((bytes) => this.#create(bytes, "arena"));
+    const arena: Arena = {
+      dispose: () => {
+        for (const b of buffers) if (this.#reservedFor.delete(b) && !this.#live.has(b)) this.#free.put(b);
+      },
+    };
+    for (const b of buffers) this.#reservedFor.set(b, arena);
+    this.#planned = { buffers, assignment, next: 0 };
+    try {
+      return { result: body(), arena };
     } catch (error) {
-      this.#dissolve(list);
+      arena.dispose();
       throw error;
     } finally {
-      this.#open = undefined;
+      this.#planned = undefined;
     }
   }
 
-  #dissolve(list: FreeList): void {
-    for (const [buffer, home] of this.#homes) if (home === list) this.#homes.delete(buffer);
-    for (const buffer of list.drain()) this.#free.put(buffer);
+  #imagine(trace: Trace, bytes: number, label: string): PoolBuffer {
+    const buffer: PoolBuffer = { id: 0, bytes, gpu: undefined, label };
+    const life: Lifetime = { bytes: Math.ceil(bytes / 256) * 256, start: trace.events++, end: Infinity };
+    trace.lives.push(life);
+    trace.open.set(buffer, life);
+    return buffer;
+  }
+
+  #nextPlanned(planned: Planned, bytes: number): PoolBuffer {
+    const buffer = planned.buffers[planned.assignment.buffer[planned.next++] ?? -1];
+    if (!buffer || buffer.bytes < bytes || this.#live.has(buffer))
+      throw new Error("recorded work must allocate alike each time it is recorded");
+    return buffer;
   }
 
   /** Destroys the free buffers. Call it only when no recorded work is outstanding. */
@@ -144,7 +196,7 @@ export class BufferPool {
 
   /** Destroys everything, live buffers too. */
   dispose(): void {
-    for (const home of new Set(this.#homes.values())) this.#dissolve(home);
+    for (const arena of new Set(this.#reservedFor.values())) arena.dispose();
     this.trim();
     for (const b of this.#live) this.#destroy(b);
     this.#live.clear();
