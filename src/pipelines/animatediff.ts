@@ -4,9 +4,6 @@
 // The record… methods only record work; `generate` runs it, and a plan runs them on a device that executes nothing.
 
 import { countNonFinite } from "../../kernels/finite.js";
-import { cast } from "../../kernels/elementwise.js";
-import { linearCombination } from "../../kernels/linear-combination.js";
-import { toPixels } from "../../kernels/pixels.js";
 import type { Device } from "../gpu/device.js";
 import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
@@ -16,6 +13,7 @@ import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedule
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import { copy, Denoiser, type Conditioning } from "./denoiser.js";
+import { FrameDecoder } from "./frame-decoder.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
 import { schedulerOptions, settle, type GenerateOptions, type ModelLimits, type Settings } from "./options.js";
 import { Previewer } from "./preview.js";
@@ -75,9 +73,6 @@ export interface PipelineParts {
   /** Frees the weights. */
   dispose(): void;
 }
-
-/** At most so many pixels are decoded at once: a 512 × 512 frame. */
-const DECODE_PIXELS = 2 ** 18;
 
 /** diffusers AnimateDiffPipeline. */
 export class AnimateDiffPipeline implements Disposable {
@@ -173,14 +168,12 @@ export class AnimateDiffPipeline implements Disposable {
       denoiser.dispose();
       device.trim(); // the decoder wants buffers of other sizes than the UNet
       const rgba = new Uint8Array(s.frames * s.height * s.width * 4);
-      const chunk = this.decodeChunk(s);
-      for (let start = 0; start < s.frames; start += chunk) {
-        const count = Math.min(chunk, s.frames - start);
-        const { pixels, check: decoded } = device.scope(() => this.recordDecode(latents, start, count));
-        owned.push(pixels, decoded);
+      const decoder = new FrameDecoder(this.parts, latents);
+      owned.push(decoder);
+      for (let start = 0; start < s.frames; start += decoder.count) {
+        const { pixels, check: decoded } = decoder.record(start);
         await this.#finite(decoded, "the VAE decoder", signal);
         rgba.set(new Uint8Array((await pixels.readU32()).buffer), start * s.height * s.width * 4);
-        pixels.dispose();
       }
       const values = fromChannelsLast(await latents.read(), vae.config.latentChannels);
       const [f, h, w, c] = slots.shape;
@@ -197,11 +190,6 @@ export class AnimateDiffPipeline implements Disposable {
     } finally {
       for (const o of owned) o.dispose();
     }
-  }
-
-  /** Frames that are decoded at once. */
-  decodeChunk(s: Settings): number {
-    return Math.min(s.frames, Math.max(1, Math.floor(DECODE_PIXELS / (s.width * s.height))));
   }
 
   /**
@@ -223,21 +211,6 @@ export class AnimateDiffPipeline implements Disposable {
   /** The loop's body for a run. */
   denoiser(s: Settings, scheduler: Scheduler, conditioning: Conditioning, slots: LatentSlots): Denoiser {
     return new Denoiser(this.parts.device, this.parts, s, scheduler, conditioning, slots);
-  }
-
-  /** Records the decoder on `count` frames from `start`; `pixels` is u32 RGBA `[count, height, width]`. */
-  recordDecode(latents: Tensor, start: number, count: number): { pixels: Tensor; check: Tensor } {
-    const { vae, dtype, device } = this.parts;
-    const [, h, w, c] = latents.shape as [number, number, number, number];
-    // Slices must begin at the alignment of bindings, which a small frame may not: copy.
-    const z = Tensor.empty(device, [count, h, w, c], "f32", "latents to decode");
-    const bytes = h * w * c * 4;
-    copy(latents, start * bytes, z, 0, count * bytes);
-    const { scalingFactor, shiftFactor } = vae.config;
-    if (shiftFactor !== 0) throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
-    const unscaled = linearCombination([[z, 1 / scalingFactor]], "unscale latents");
-    const x = vae.decoder.forward(dtype === "f32" ? unscaled : cast(unscaled, dtype, "cast latents"));
-    return { pixels: toPixels(x), check: countNonFinite(x) };
   }
 
   /** Frees the weights. Runs still going on fail. */

@@ -5,6 +5,7 @@ import { Device } from "../gpu/device.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
+import { FrameDecoder } from "./frame-decoder.js";
 import { LatentSlots } from "./latents.js";
 import { openModel, type ModelSources } from "./model-files.js";
 import type { GenerateOptions } from "./options.js";
@@ -111,11 +112,8 @@ export function planRun(
     }
   });
   stage("decode", () => {
-    const chunk = pipeline.decodeChunk(s);
-    for (let start = 0; start < s.frames; start += chunk)
-      device.scope(() => {
-        pipeline.recordDecode(slots.get("sample"), start, Math.min(chunk, s.frames - start));
-      });
+    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"));
+    for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
   });
   const motion = [...unet.wanted()]
     .filter((w) => w.name.includes("motion_modules"))
