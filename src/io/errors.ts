@@ -1,4 +1,4 @@
-// What reading a checkpoint, a picture or a recipe throws: one sentence that names the file, what was expected, and the cure.
+// What reading checkpoints and pictures throws: one sentence that names the file, what was expected, and the cure.
 
 /** A checkpoint that cannot be used: damaged, hostile, of another format, or of another model. */
 export class CheckpointError extends Error {
@@ -14,4 +14,9 @@ export function quoted(text: string, limit = 120): string {
 /** What a caught value says. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** A picture, clip or recipe that cannot be read. */
+export class PictureError extends Error {
+  override readonly name = "PictureError";
 }

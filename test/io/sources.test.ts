@@ -34,10 +34,19 @@ beforeAll(async () => {
   writeFileSync(join(dir, "x.bin"), bytes);
   server = createServer((request, response) => {
     const status = behaviour.fail.shift();
-    if (status !== undefined) return void response.writeHead(status).end();
-    if (request.url !== "/m/x.bin") return void response.writeHead(404).end();
+    if (status !== undefined) {
+      response.writeHead(status).end();
+      return;
+    }
+    if (request.url !== "/m/x.bin") {
+      response.writeHead(404).end();
+      return;
+    }
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
-    if (!range || !behaviour.ranges) return void response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+    if (!range || !behaviour.ranges) {
+      response.writeHead(200, { "content-length": bytes.length }).end(bytes);
+      return;
+    }
     const [from, to] = [Number(range[1]), Number(range[2])];
     response
       .writeHead(206, { "content-range": `bytes ${from}-${to}/${bytes.length}`, etag: behaviour.tag })

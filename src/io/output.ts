@@ -1,0 +1,182 @@
+// Writing results to disk (Node only): whole or not at all. Data goes to a temporary file beside its place, which then takes
+// the name; a failure, an abort or the end of the process removes it.
+
+import { rmSync } from "node:fs";
+import { access, constants, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
+import { encodeApng } from "./apng.js";
+import { messageOf } from "./errors.js";
+import { checkClip, frameOf, type Clip } from "./frames.js";
+import { encodeGif } from "./gif.js";
+import { encodePng } from "./png.js";
+import { recipeTexts, type Recipe } from "./recipe.js";
+
+/** A result that cannot be written. */
+export class OutputError extends Error {
+  override readonly name = "OutputError";
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "the folder does not exist; create it first",
+  ENOTDIR: "a part of the path is a file, not a folder",
+  EACCES: "no permission to write there",
+  EPERM: "no permission to write there",
+  EROFS: "the file system is read-only",
+  EISDIR: "it is a folder; end the path with / to write single frames into it",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EFBIG: "the file system cannot hold a file this large",
+  ENAMETOOLONG: "the name is too long",
+};
+
+function explain(path: string, error: unknown): OutputError {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return new OutputError(`cannot write ${path}: ${REASONS[code] ?? messageOf(error)}`, { cause: error });
+}
+
+/** What an output path asks for: by suffix, or a folder of frames where it ends in a slash. */
+export type OutputFormat = "apng" | "gif" | "frames";
+
+/** @throws OutputError for a suffix that is not written. */
+export function outputFormat(path: string): OutputFormat {
+  if (/[/\\]$/.test(path)) return "frames";
+  const suffix = extname(path).toLowerCase();
+  if (suffix === ".png" || suffix === ".apng") return "apng";
+  if (suffix === ".gif") return "gif";
+  throw new OutputError(
+    `cannot write ${path}: ${suffix === "" ? "it has no suffix" : `the suffix ${suffix} is not written`}; use .png (animated), .gif, or a folder with / at its end`,
+  );
+}
+
+/** Fails early where `path` could not be written. @throws OutputError */
+export async function checkWritable(path: string): Promise<void> {
+  const folder = /[/\\]$/.test(path) ? path : dirname(path);
+  try {
+    if (folder === path) await mkdir(path, { recursive: true });
+    else if (
+      await stat(path).then(
+        (s) => s.isDirectory(),
+        () => false,
+      )
+    )
+      throw Object.assign(new Error(), { code: "EISDIR" });
+    if (!(await stat(folder)).isDirectory()) throw Object.assign(new Error(), { code: "ENOTDIR" });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw explain(path, error);
+  }
+}
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal;
+}
+
+const unfinished = new Set<string>();
+
+function removeUnfinished(): void {
+  for (const path of unfinished) rmSync(path, { force: true });
+}
+
+/**
+ * Writes a file whole or not at all: readers see the old one or the new one, never a part.
+ * @throws OutputError, or the signal's reason; nothing is left behind then
+ */
+export async function writeAtomically(
+  path: string,
+  data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  options: WriteOptions = {},
+): Promise<void> {
+  const temporary = join(
+    dirname(path),
+    `.${basename(path)}.${process.pid}-${Math.random().toString(36).slice(2, 8)}.tmp`,
+  );
+  if (unfinished.size === 0) process.once("exit", removeUnfinished);
+  unfinished.add(temporary);
+  try {
+    const file = await open(temporary, "wx").catch((error: unknown) => {
+      throw explain(path, error);
+    });
+    try {
+      for await (const piece of data instanceof Uint8Array ? [data] : data) {
+        options.signal?.throwIfAborted();
+        for (let done = 0; done < piece.length;) {
+          const { bytesWritten } = await file.write(piece, done, piece.length - done).catch((error: unknown) => {
+            throw explain(path, error);
+          });
+          done += bytesWritten;
+        }
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    options.signal?.throwIfAborted();
+    await rename(temporary, path).catch((error: unknown) => {
+      throw explain(path, error);
+    });
+  } catch (error) {
+    // The error is the first one, also where there is nothing to remove.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw error;
+  } finally {
+    unfinished.delete(temporary);
+    if (unfinished.size === 0) process.off("exit", removeUnfinished);
+  }
+}
+
+/** How a clip is written. */
+export interface ClipOptions extends WriteOptions {
+  readonly fps: number;
+  readonly recipe?: Recipe;
+}
+
+/** File name of a frame in a folder. */
+export function frameName(index: number): string {
+  return `frame-${String(index).padStart(4, "0")}.png`;
+}
+
+/**
+ * Writes a clip in the format its path asks for (`outputFormat`): the recipe goes into the file, or into every frame.
+ * In a folder, frames left from a longer clip are removed.
+ * @throws OutputError
+ */
+export async function writeClip(path: string, clip: Clip, options: ClipOptions): Promise<void> {
+  checkClip(clip);
+  const texts = options.recipe ? recipeTexts(options.recipe) : {};
+  const { fps, signal } = options;
+  const write: WriteOptions = signal ? { signal } : {};
+  switch (outputFormat(path)) {
+    case "apng":
+      return writeAtomically(path, await encodeApng(clip, { fps, texts, ...write }), write);
+    case "gif":
+      return writeAtomically(path, encodeGif(clip, { fps, texts, ...write }), write);
+    case "frames":
+      return writeFrames(path, clip, texts, write);
+  }
+}
+
+async function writeFrames(
+  folder: string,
+  clip: Clip,
+  texts: Readonly<Record<string, string>>,
+  options: WriteOptions,
+): Promise<void> {
+  await checkWritable(folder);
+  const created: string[] = [];
+  try {
+    const there = new Set(await readdir(folder));
+    for (let i = 0; i < clip.count; i++) {
+      options.signal?.throwIfAborted();
+      const path = join(folder, frameName(i));
+      await writeAtomically(path, await encodePng(frameOf(clip, i), texts), options);
+      if (!there.has(frameName(i))) created.push(path);
+    }
+    for (const name of there) {
+      const index = /^frame-(\d{4,})\.png$/.exec(name)?.[1];
+      if (index !== undefined && Number(index) >= clip.count) await rm(join(folder, name));
+    }
+  } catch (error) {
+    for (const path of created) await rm(path, { force: true });
+    throw error;
+  }
+}
