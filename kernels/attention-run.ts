@@ -9,8 +9,8 @@ import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
 import { packing, unitType, unpacking } from "./vectors.js";
 
-/** plain: the reference; cpu: for software adapters with subgroups; short-cpu: the same for a clip's frames. */
-export type AttentionVariant = "plain" | "cpu" | "short-cpu";
+/** plain: the reference; cpu: for software adapters with subgroups. */
+export type AttentionVariant = "plain" | "cpu";
 
 /** How the sequences of one operand lie in memory, in elements. */
 export interface Strides {
@@ -47,9 +47,6 @@ interface Plan {
   readonly groups: (sequences: number) => number;
 }
 
-/** Longest sequences whose scores a lane of short-cpu can keep. */
-const SHORT = 64;
-
 /** Dispatches in slices of outer sequences, as many as fit the adapter's bindings. */
 export function runAttention(
   s: Sequences,
@@ -64,7 +61,7 @@ export function runAttention(
   const { alignment, maxBinding } = device.capabilities;
   const fours =
     headDim % 4 === 0 && [q, k, v, y].every((x) => [x.start, x.outer, x.inner, x.item].every((n) => n % 4 === 0));
-  const variant = options.variant ?? choose(device, s, fours);
+  const variant = options.variant ?? choose(device, fours);
   const plan = PLANS[variant](device, s, options, dtype as "f32" | "f16");
   if (plan.unit === 4 && !fours)
     throw new Error(
@@ -111,13 +108,8 @@ export function runAttention(
 }
 
 /** The fastest variant that this adapter and these operands allow. */
-function choose(
-  { capabilities: { kind, subgroups, subgroupSize } }: Device,
-  s: Sequences,
-  fours: boolean,
-): AttentionVariant {
+function choose({ capabilities: { kind, subgroups, subgroupSize } }: Device, fours: boolean): AttentionVariant {
   if (!fours || kind !== "cpu") return "plain";
-  if (s.inner > 1 && s.keys <= SHORT) return "short-cpu";
   return subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain";
 }
 
@@ -132,8 +124,7 @@ const PLANS: Readonly<Record<AttentionVariant, Planner>> = {
 
   cpu: ({ capabilities }, s, { heads, headDim }, dtype) => {
     const lanes = capabilities.subgroupSize;
-    // Small heads are unrolled whole, and then four queries a lane fit; the loops of large ones stay loops.
-    const [rows, keys] = headDim <= 48 ? [4, 2] : [2, lanes];
+    const [rows, keys] = cpuTile(lanes, s.rows, headDim);
     return {
       code: specialize(shaders["attention-cpu"], {
         ...memory(dtype, capabilities),
@@ -141,19 +132,6 @@ const PLANS: Readonly<Record<AttentionVariant, Planner>> = {
       }),
       unit: 4,
       groups: (sequences) => Math.ceil(s.rows / (lanes * rows)) * heads * sequences,
-    };
-  },
-
-  "short-cpu": ({ capabilities }, s, { heads }, dtype) => {
-    const rows = shortRows(s.keys);
-    return {
-      code: specialize(shaders["attention-short-cpu"], {
-        ...memory(dtype, capabilities),
-        KEYS: `${s.keys}u`,
-        ROWS: `${rows}u`,
-      }),
-      unit: 4,
-      groups: (sequences) => Math.ceil(s.rows / rows) * Math.ceil((sequences * heads) / 8),
     };
   },
 };
@@ -167,8 +145,11 @@ function memory(dtype: "f32" | "f16", capabilities: Device["capabilities"]) {
   };
 }
 
-/** Queries of a lane: at most 256 scores, in blocks of equal size. */
-function shortRows(keys: number): number {
-  const most = Math.max(1, Math.min(16, Math.floor(256 / keys)));
-  return Math.ceil(keys / Math.ceil(keys / most));
+/** Queries a lane and keys a step of the cpu variant. */
+function cpuTile(lanes: number, rows: number, headDim: number): readonly [number, number] {
+  // Mesa unrolls a step's loops over channels where they come to about 500 of these units, which is fastest with
+  // few keys; else steps of a whole subgroup's keys amortise what a loop costs.
+  for (const r of [4, 2, 1].filter((r) => r === 1 || r <= Math.ceil(rows / lanes) * 1.5))
+    for (let keys = lanes; keys >= 2; keys /= 2) if (r > 1 && headDim * (1 + r) * keys <= 500) return [r, keys];
+  return [Math.min(2, Math.ceil(rows / lanes)), lanes];
 }

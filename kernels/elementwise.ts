@@ -18,7 +18,8 @@ export function activate(x: Tensor, activation: Activation, label: string = acti
 
 /** a + b. @throws Error where shapes or dtypes differ */
 export function add(a: Tensor, b: Tensor, label = "add"): Tensor {
-  if (!sameShape(a.shape, b.shape) || a.dtype !== b.dtype) throw new Error(`add: ${String(a)} does not match ${String(b)}: shapes and dtypes must be equal`);
+  if (!sameShape(a.shape, b.shape) || a.dtype !== b.dtype)
+    throw new Error(`add: ${String(a)} does not match ${String(b)}: shapes and dtypes must be equal`);
   return elementwise(a, b, a.dtype, "none", label);
 }
 
@@ -27,7 +28,13 @@ export function cast(x: Tensor, dtype: "f32" | "f16", label = `cast ${x.label}`)
   return elementwise(x, undefined, dtype, "none", label);
 }
 
-function elementwise(a: Tensor, b: Tensor | undefined, dtype: Tensor["dtype"], activation: Activation, label: string): Tensor {
+function elementwise(
+  a: Tensor,
+  b: Tensor | undefined,
+  dtype: Tensor["dtype"],
+  activation: Activation,
+  label: string,
+): Tensor {
   const { device } = a;
   const y = Tensor.empty(device, a.shape, dtype, label);
   const [from, to] = [bytesPerElement(a.dtype), bytesPerElement(dtype)];

@@ -24,7 +24,8 @@ export function embedding(
   if (ids.dtype !== "u32") throw new Error(`embedding: ids must be u32, got ${String(ids)}`);
   if (positions) {
     expectShape(positions, [dims2(positions, "embedding: positions")[0], channels], "embedding: positions");
-    if (positions.dtype !== table.dtype) throw new Error(`embedding: table ${String(table)} and positions ${String(positions)} must have one dtype`);
+    if (positions.dtype !== table.dtype)
+      throw new Error(`embedding: table ${String(table)} and positions ${String(positions)} must have one dtype`);
   }
   const y = Tensor.empty(device, [count, channels], dtype, label);
   const rowBytes = channels * bytesPerElement(table.dtype);
@@ -32,7 +33,12 @@ export function embedding(
     device.dispatch({
       label,
       code: specialize(shaders.embedding, { E: table.dtype, T: dtype }),
-      bindings: [ids.binding(), table.binding(slice.first * rowBytes, slice.count * rowBytes), (positions ?? table).binding(0, positions?.bytes ?? rowBytes), y.binding()],
+      bindings: [
+        ids.binding(),
+        table.binding(slice.first * rowBytes, slice.count * rowBytes),
+        (positions ?? table).binding(0, positions?.bytes ?? rowBytes),
+        y.binding(),
+      ],
       params: [count, channels, positions?.shape[0] ?? 0, slice.first, slice.count],
       workgroups: [Math.ceil(channels / 64), count, 1],
       flops: count * channels,

@@ -1,11 +1,14 @@
-// GroupNorm in three passes: sums per channel and slice of rows, statistics per group, then the normalisation.
+// GroupNorm in three passes, each reading or writing memory once: moments per channel and slice of rows, a factor and an
+// offset per channel, then their application. Two sources are read as if concatenated.
 
+import type { Capabilities } from "../src/gpu/limits.js";
 import { f32Bits, specialize } from "../src/gpu/wgsl.js";
-import type { Binding } from "../src/gpu/work.js";
 import { bytesPerElement } from "../src/tensor/dtype.js";
 import { elements, expectShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
+import { grid } from "./slices.js";
+import { units, unitType, unpacking, widthOf, window } from "./vectors.js";
 
 export interface GroupNormOptions {
   readonly groups: number;
@@ -20,10 +23,15 @@ export interface GroupNormOptions {
   /** Consecutive frames that are normalised together; default 1: each frame by itself. */
   readonly framesJointly?: number | undefined;
   readonly label?: string;
+  /** Forces a variant, for tests and comparisons; default: by the adapter's kind. "plain" is the readable reference. */
+  readonly variant?: "plain" | "cpu" | "gpu" | undefined;
 }
 
-/** Rows per thread of the last pass: `ROWS` of group-norm.wgsl. */
-const ROWS = 8;
+/** What the variants change: threads a workgroup, threads wanted in the first pass, rows a thread in the last. */
+const TUNING = {
+  cpu: { lanes: 64, statsLanes: 8, threads: 2048, rows: 32 },
+  gpu: { lanes: 64, statsLanes: 64, threads: 2 ** 17, rows: 8 },
+} as const;
 
 /** A run of rows of one or several sets, bound by range so that no binding exceeds the adapter's limit. */
 interface Part {
@@ -33,95 +41,130 @@ interface Part {
   readonly rows: number;
 }
 
+interface Operands {
+  readonly x: Tensor;
+  readonly options: GroupNormOptions;
+  readonly label: string;
+  readonly sets: number;
+  /** Rows of a set. */
+  readonly rows: number;
+  readonly channels: number;
+  readonly y: Tensor;
+}
+
 /**
  * torch.nn.functional.group_norm over `[frames, …, channels]` (channels last), with biased variance.
  * @throws Error where channels do not divide into groups, or the operands' shapes or dtypes do not fit
  */
 export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
-  const { groups, eps, weight, bias, x2, framesJointly = 1, activation = "none", label = "groupNorm" } = options;
-  const { device, dtype } = x;
+  const { groups, weight, bias, x2, framesJointly = 1, label = "groupNorm" } = options;
   const frames = x.shape[0] ?? 0;
-  const first = x.shape.at(-1) ?? 0;
   const second = x2?.shape.at(-1) ?? 0;
-  const channels = first + second;
+  const channels = (x.shape.at(-1) ?? 0) + second;
   if (channels % groups !== 0) throw new Error(`groupNorm: ${channels} channels of ${String(x)} do not divide into ${groups} groups`);
   if (frames % framesJointly !== 0) throw new Error(`groupNorm: ${frames} frames of ${String(x)} are no multiple of the ${framesJointly} normalised together`);
   if (x2) {
     expectShape(x2, [...x.shape.slice(0, -1), second], "groupNorm: x2");
-    if (x2.dtype !== dtype) throw new Error(`groupNorm: x ${String(x)} and x2 ${String(x2)} must have one dtype`);
+    if (x2.dtype !== x.dtype) throw new Error(`groupNorm: x ${String(x)} and x2 ${String(x2)} must have one dtype`);
   }
   expectShape(weight, [channels], "groupNorm: weight");
   expectShape(bias, [channels], "groupNorm: bias");
+  const shape = x.shape.slice(0, -1);
   const sets = frames / framesJointly;
-  const rows = elements(x.shape.slice(0, -1)) / sets;
-  const element = bytesPerElement(dtype);
-  const y = Tensor.empty(device, [...x.shape.slice(0, -1), channels], dtype, label);
-
-  // Slices long enough that their partial sums are few, short enough that all of a device is busy.
-  const sliceRows = Math.max(16, Math.ceil(rows / 64));
-  const slices = Math.ceil(rows / sliceRows);
-  device.scope(() => {
-    const partial = Tensor.empty(device, [sets, slices, channels, 2], "f32", "groupNorm sums");
-    const stats = Tensor.empty(device, [sets, groups, 2], "f32", "groupNorm statistics");
-    const range = (t: Tensor, { set, sets: n, row, rows: r }: Part, width: number): Binding =>
-      t.binding((set * rows + row) * width * element, ((n - 1) * rows + r) * width * element);
-    const parts = split(sets, rows, Math.max(first, second, channels) * element, sliceRows, device.capabilities);
-    for (const part of parts) {
-      const n = Math.ceil(part.rows / sliceRows);
-      device.dispatch({
-        label: `${label} sums`,
-        code: specialize(shaders["group-norm-sums"], { T: dtype }),
-        bindings: [range(x, part, first), x2 ? range(x2, part, second) : range(x, part, first), partial.binding()],
-        params: [part.rows, channels, first, n, sliceRows, part.set * slices + part.row / sliceRows],
-        workgroups: [Math.ceil(channels / 64), n, part.sets],
-        flops: 3 * part.sets * part.rows * channels,
-        bytes: part.sets * part.rows * channels * element,
-      });
-    }
-    device.dispatch({
-      label: `${label} statistics`,
-      code: specialize(shaders["group-norm-stats"], {}),
-      bindings: [partial.binding(), stats.binding()],
-      params: [rows, channels, slices, sliceRows, groups, sets, f32Bits(eps)],
-      workgroups: [Math.ceil((groups * sets) / 32), 1, 1],
-      flops: 8 * sets * slices * channels,
-      bytes: partial.bytes + stats.bytes,
-    });
-    for (const part of parts) {
-      device.dispatch({
-        label,
-        code: specialize(shaders["group-norm"], { T: dtype }),
-        bindings: [
-          range(x, part, first),
-          x2 ? range(x2, part, second) : range(x, part, first),
-          stats.binding(),
-          weight.binding(),
-          bias.binding(),
-          range(y, part, channels),
-        ],
-        params: [part.rows, channels, first, groups, part.set, activation === "silu" ? 1 : 0],
-        workgroups: [Math.ceil(channels / 64), Math.ceil(part.rows / ROWS), part.sets],
-        flops: (activation === "silu" ? 8 : 2) * part.sets * part.rows * channels,
-        bytes: 2 * part.sets * part.rows * channels * element,
-      });
-    }
-  });
+  const y = Tensor.empty(x.device, [...shape, channels], x.dtype, label);
+  const operands = { x, options, label, sets, rows: elements(shape) / sets, channels, y };
+  const variant = options.variant ?? x.device.capabilities.kind;
+  if (variant === "plain") plain(operands);
+  else x.device.scope(() => threePasses(operands, TUNING[variant]));
   return y;
 }
 
-/** All sets at once where they fit a binding and a dispatch; else set by set; else a set in runs of whole slices. */
-function split(sets: number, rows: number, rowBytes: number, sliceRows: number, limits: { maxBinding: number; maxWorkgroups: number }): Part[] {
-  const maxRows = Math.min(Math.floor(limits.maxBinding / rowBytes), limits.maxWorkgroups * ROWS);
-  if (sets * rows * rowBytes <= limits.maxBinding && rows <= maxRows && sets <= limits.maxWorkgroups) return [{ set: 0, sets, row: 0, rows }];
-  // 256 rows keep every offset aligned, whatever the width.
-  const step = Math.max(1, Math.floor(maxRows / lcm(sliceRows, 256))) * lcm(sliceRows, 256);
+function plain({ x, options, label, sets, rows, channels, y }: Operands): void {
+  const { groups, eps, weight, bias, x2, activation } = options;
+  x.device.dispatch({
+    label,
+    code: specialize(shaders["group-norm"], { T: x.dtype }),
+    bindings: [x.binding(), (x2 ?? x).binding(), weight.binding(), bias.binding(), y.binding()],
+    params: [rows, channels, x.shape.at(-1)!, groups, sets, Number(activation === "silu"), f32Bits(eps)],
+    workgroups: [Math.ceil((groups * sets) / 8), 1, 1],
+    flops: 8 * y.size,
+    bytes: 4 * y.bytes,
+  });
+}
+
+function threePasses({ x, options, label, sets, rows, channels, y }: Operands, tuning: (typeof TUNING)["cpu" | "gpu"]): void {
+  const { device, dtype } = x;
+  const { groups, eps, weight, bias, x2 } = options;
+  const limits = device.capabilities;
+  const { lanes } = tuning;
+  const sources = [x, ...(x2 ? [x2] : [])].map((t, i) => ({ t, channels: t.shape.at(-1)!, first: i === 0 ? 0 : x.shape.at(-1)! }));
+  const width = widthOf(...sources.map((s) => s.channels));
+  const columns = channels / width;
+  // Slices long enough that their moments are few, short enough that all of the device is busy and sums stay exact.
+  const wanted = Math.ceil((rows * sets * columns) / tuning.threads / 4) * 4;
+  const most = Math.floor((limits.maxBinding - limits.alignment) / (channels * bytesPerElement(dtype)));
+  const sliceRows = Math.max(4, Math.min(Math.max(16, wanted), 4096, Math.floor(most / 4) * 4));
+  const slices = Math.ceil(rows / sliceRows);
+  const parts = split(sets, rows, most, sliceRows, limits);
+  const partial = Tensor.empty(device, [sets, slices, columns, 2, width], "f32", "groupNorm moments");
+  const affine = Tensor.empty(device, [sets, columns, 2, width], "f32", "groupNorm affine");
+  const each = (body: (s: (typeof sources)[number], part: Part, source: ReturnType<typeof window>) => void): void => {
+    for (const part of parts)
+      for (const s of sources)
+        body(s, part, window(s.t, (part.set * rows + part.row) * s.channels, ((part.sets - 1) * rows + part.rows) * s.channels, width));
+  };
+  const vector = { V: unitType(dtype, width, limits), F: width === 4 ? "vec4f" : "f32", LANES: `${lanes}u` };
+
+  each((s, part, { binding, skip }) => {
+    const n = Math.ceil(part.rows / sliceRows);
+    const threads = (part.sets * n * s.channels) / width;
+    device.dispatch({
+      label: `${label} moments`,
+      code: specialize(shaders["group-norm-sums"], { ...vector, ...unpacking(dtype, width, limits) }),
+      bindings: [binding, partial.binding()],
+      params: [part.rows, s.channels / width, columns, s.first / width, n, sliceRows, part.set * slices + part.row / sliceRows, skip, threads],
+      workgroups: grid(Math.ceil(threads / lanes), limits),
+      flops: 4 * part.sets * part.rows * s.channels,
+      bytes: part.sets * part.rows * s.channels * bytesPerElement(dtype),
+    });
+  });
+  device.dispatch({
+    label: `${label} statistics`,
+    code: specialize(shaders["group-norm-stats"], { WIDTH: `${width}u`, LANES: `${tuning.statsLanes}u` }),
+    bindings: [partial.binding(), weight.binding(), bias.binding(), affine.binding()],
+    params: [rows, channels, slices, sliceRows, groups, f32Bits(eps)],
+    workgroups: [groups, sets, 1],
+    flops: 8 * sets * slices * channels,
+    bytes: partial.bytes + affine.bytes,
+  });
+  const silu = Number(options.activation === "silu");
+  each((s, part, { binding, skip }) => {
+    const target = window(y, (part.set * rows + part.row) * channels, ((part.sets - 1) * rows + part.rows) * channels, width);
+    const blocks = Math.ceil(part.rows / tuning.rows);
+    const threads = (part.sets * blocks * s.channels) / width;
+    device.dispatch({
+      label,
+      code: specialize(shaders["group-norm-apply"], { ...units(dtype, width, limits), LANES: `${lanes}u`, ROWS: `${tuning.rows}u` }),
+      bindings: [binding, affine.binding(), target.binding],
+      params: [part.rows, s.channels / width, columns, s.first / width, blocks, part.set, skip, target.skip, silu, threads],
+      workgroups: grid(Math.ceil(threads / lanes), limits),
+      flops: (silu ? 8 : 2) * part.sets * part.rows * s.channels,
+      bytes: 2 * part.sets * part.rows * s.channels * bytesPerElement(dtype),
+    });
+  });
+}
+
+/** All sets at once where they fit a binding; else as many as fit; else a set in runs of whole slices. */
+function split(sets: number, rows: number, most: number, sliceRows: number, limits: Capabilities): Part[] {
+  if (sliceRows > Math.max(most, rows + 3)) throw new Error(`groupNorm: ${sliceRows} rows exceed this adapter's largest binding of ${limits.maxBinding} bytes`);
   const parts: Part[] = [];
+  const together = Math.min(sets, Math.floor(most / rows));
+  if (together > 0) {
+    for (let set = 0; set < sets; set += together) parts.push({ set, sets: Math.min(together, sets - set), row: 0, rows });
+    return parts;
+  }
+  const step = Math.floor(most / sliceRows) * sliceRows;
   for (let set = 0; set < sets; set++)
     for (let row = 0; row < rows; row += step) parts.push({ set, sets: 1, row, rows: Math.min(step, rows - row) });
   return parts;
-}
-
-function lcm(a: number, b: number): number {
-  const gcd = (m: number, n: number): number => (n === 0 ? m : gcd(n, m % n));
-  return (a / gcd(a, b)) * b;
 }

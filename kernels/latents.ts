@@ -17,6 +17,12 @@ export function guidance(eps: Tensor, scale: number): Tensor {
       device.copy({ ...from, offset: from.offset + i * t.bytes, size: t.bytes }, { ...t.binding(), size: t.bytes });
       return t;
     };
-    return linearCombination([[half(0), 1 - scale], [half(1), scale]], "guidance");
+    return linearCombination(
+      [
+        [half(0), 1 - scale],
+        [half(1), scale],
+      ],
+      "guidance",
+    );
   });
 }

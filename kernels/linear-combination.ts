@@ -11,9 +11,13 @@ const MAX_TERMS = 5;
 /** Σ coefficient · tensor over one to five f32 tensors of one shape. @throws Error where they do not fit */
 export function linearCombination(terms: readonly (readonly [Tensor, number])[], label = "linearCombination"): Tensor {
   const first = terms[0]?.[0];
-  if (!first || terms.length > MAX_TERMS) throw new Error(`linearCombination: expected 1 to ${MAX_TERMS} terms, got ${terms.length}`);
+  if (!first || terms.length > MAX_TERMS)
+    throw new Error(`linearCombination: expected 1 to ${MAX_TERMS} terms, got ${terms.length}`);
   const odd = terms.find(([t]) => t.dtype !== "f32" || !sameShape(t.shape, first.shape));
-  if (odd) throw new Error(`linearCombination: ${String(odd[0])} does not match ${String(first)}: all must be f32 of one shape`);
+  if (odd)
+    throw new Error(
+      `linearCombination: ${String(odd[0])} does not match ${String(first)}: all must be f32 of one shape`,
+    );
   const { device } = first;
   const y = Tensor.empty(device, first.shape, "f32", label);
   const tensors = Array.from({ length: MAX_TERMS }, (_, i) => (terms[i]?.[0] ?? first).binding());

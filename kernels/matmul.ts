@@ -12,7 +12,8 @@ import { shaders } from "../shaders/index.js";
 export function matmul(a: Tensor, b: Tensor, label = "matmul"): Tensor {
   const [rows, inner] = dims2(a, "matmul: a");
   const [innerB, columns] = dims2(b, "matmul: b");
-  if (inner !== innerB || a.dtype !== b.dtype) throw new Error(`matmul: ${String(a)} does not match ${String(b)}: inner sizes and dtypes must be equal`);
+  if (inner !== innerB || a.dtype !== b.dtype)
+    throw new Error(`matmul: ${String(a)} does not match ${String(b)}: inner sizes and dtypes must be equal`);
   const y = Tensor.empty(a.device, [rows, columns], a.dtype, label);
   a.device.dispatch({
     label,

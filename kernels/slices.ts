@@ -16,7 +16,10 @@ export function rowSlices(rows: number, rowBytes: number, limits: Capabilities, 
   const most = Math.floor(limits.maxBinding / Math.max(1, rowBytes));
   if (rows <= most) return [{ first: 0, count: rows }];
   const count = Math.floor(most / step) * step;
-  if (count === 0) throw new Error(`${step} rows of ${rowBytes} bytes exceed this adapter's largest binding of ${limits.maxBinding} bytes`);
+  if (count === 0)
+    throw new Error(
+      `${step} rows of ${rowBytes} bytes exceed this adapter's largest binding of ${limits.maxBinding} bytes`,
+    );
   const slices: Rows[] = [];
   for (let first = 0; first < rows; first += count) slices.push({ first, count: Math.min(count, rows - first) });
   return slices;

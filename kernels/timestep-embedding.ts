@@ -12,13 +12,19 @@ export interface TimestepEmbeddingOptions {
 }
 
 /** f32 `[n]` → `[n, dim]`: cosines and sines of t · 10000^(−i / (dim/2 − shift)). @throws Error for an odd dim */
-export function timestepEmbedding(timesteps: Tensor, dim: number, { flipSinToCos, downscaleFreqShift, dtype }: TimestepEmbeddingOptions): Tensor {
+export function timestepEmbedding(
+  timesteps: Tensor,
+  dim: number,
+  { flipSinToCos, downscaleFreqShift, dtype }: TimestepEmbeddingOptions,
+): Tensor {
   if (dim % 2 !== 0) throw new Error(`timestepEmbedding: the dimension must be even, got ${dim}`);
   const { device } = timesteps;
   const half = dim / 2;
   const y = Tensor.empty(device, [timesteps.size, dim], dtype, "timestep embedding");
   device.scope(() => {
-    const values = Float32Array.from({ length: half }, (_, i) => Math.exp((-Math.log(10000) * i) / (half - downscaleFreqShift)));
+    const values = Float32Array.from({ length: half }, (_, i) =>
+      Math.exp((-Math.log(10000) * i) / (half - downscaleFreqShift)),
+    );
     const frequencies = Tensor.from(device, values, [half], "f32", "timestep frequencies");
     device.dispatch({
       label: "timestepEmbedding",

@@ -1,0 +1,4 @@
+// Four f16 from two words: one load for two values, and core WGSL on devices that cannot compute in f16.
+fn unpack(v: V) -> F {
+  return vec4f(unpack2x16float(v.x), unpack2x16float(v.y));
+}
