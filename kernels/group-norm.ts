@@ -61,8 +61,12 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   const frames = x.shape[0] ?? 0;
   const second = x2?.shape.at(-1) ?? 0;
   const channels = (x.shape.at(-1) ?? 0) + second;
-  if (channels % groups !== 0) throw new Error(`groupNorm: ${channels} channels of ${String(x)} do not divide into ${groups} groups`);
-  if (frames % framesJointly !== 0) throw new Error(`groupNorm: ${frames} frames of ${String(x)} are no multiple of the ${framesJointly} normalised together`);
+  if (channels % groups !== 0)
+    throw new Error(`groupNorm: ${channels} channels of ${String(x)} do not divide into ${groups} groups`);
+  if (frames % framesJointly !== 0)
+    throw new Error(
+      `groupNorm: ${frames} frames of ${String(x)} are no multiple of the ${framesJointly} normalised together`,
+    );
   if (x2) {
     expectShape(x2, [...x.shape.slice(0, -1), second], "groupNorm: x2");
     if (x2.dtype !== x.dtype) throw new Error(`groupNorm: x ${String(x)} and x2 ${String(x2)} must have one dtype`);
@@ -92,12 +96,19 @@ function plain({ x, options, label, sets, rows, channels, y }: Operands): void {
   });
 }
 
-function threePasses({ x, options, label, sets, rows, channels, y }: Operands, tuning: (typeof TUNING)["cpu" | "gpu"]): void {
+function threePasses(
+  { x, options, label, sets, rows, channels, y }: Operands,
+  tuning: (typeof TUNING)["cpu" | "gpu"],
+): void {
   const { device, dtype } = x;
   const { groups, eps, weight, bias, x2 } = options;
   const limits = device.capabilities;
   const { lanes } = tuning;
-  const sources = [x, ...(x2 ? [x2] : [])].map((t, i) => ({ t, channels: t.shape.at(-1)!, first: i === 0 ? 0 : x.shape.at(-1)! }));
+  const sources = [x, ...(x2 ? [x2] : [])].map((t, i) => ({
+    t,
+    channels: t.shape.at(-1)!,
+    first: i === 0 ? 0 : x.shape.at(-1)!,
+  }));
   const width = widthOf(...sources.map((s) => s.channels));
   const columns = channels / width;
   // Slices long enough that their moments are few, short enough that all of the device is busy and sums stay exact.
@@ -111,7 +122,16 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
   const each = (body: (s: (typeof sources)[number], part: Part, source: ReturnType<typeof window>) => void): void => {
     for (const part of parts)
       for (const s of sources)
-        body(s, part, window(s.t, (part.set * rows + part.row) * s.channels, ((part.sets - 1) * rows + part.rows) * s.channels, width));
+        body(
+          s,
+          part,
+          window(
+            s.t,
+            (part.set * rows + part.row) * s.channels,
+            ((part.sets - 1) * rows + part.rows) * s.channels,
+            width,
+          ),
+        );
   };
   const vector = { V: unitType(dtype, width, limits), F: width === 4 ? "vec4f" : "f32", LANES: `${lanes}u` };
 
@@ -122,7 +142,17 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
       label: `${label} moments`,
       code: specialize(shaders["group-norm-sums"], { ...vector, ...unpacking(dtype, width, limits) }),
       bindings: [binding, partial.binding()],
-      params: [part.rows, s.channels / width, columns, s.first / width, n, sliceRows, part.set * slices + part.row / sliceRows, skip, threads],
+      params: [
+        part.rows,
+        s.channels / width,
+        columns,
+        s.first / width,
+        n,
+        sliceRows,
+        part.set * slices + part.row / sliceRows,
+        skip,
+        threads,
+      ],
       workgroups: grid(Math.ceil(threads / lanes), limits),
       flops: 4 * part.sets * part.rows * s.channels,
       bytes: part.sets * part.rows * s.channels * bytesPerElement(dtype),
@@ -139,14 +169,34 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
   });
   const silu = Number(options.activation === "silu");
   each((s, part, { binding, skip }) => {
-    const target = window(y, (part.set * rows + part.row) * channels, ((part.sets - 1) * rows + part.rows) * channels, width);
+    const target = window(
+      y,
+      (part.set * rows + part.row) * channels,
+      ((part.sets - 1) * rows + part.rows) * channels,
+      width,
+    );
     const blocks = Math.ceil(part.rows / tuning.rows);
     const threads = (part.sets * blocks * s.channels) / width;
     device.dispatch({
       label,
-      code: specialize(shaders["group-norm-apply"], { ...units(dtype, width, limits), LANES: `${lanes}u`, ROWS: `${tuning.rows}u` }),
+      code: specialize(shaders["group-norm-apply"], {
+        ...units(dtype, width, limits),
+        LANES: `${lanes}u`,
+        ROWS: `${tuning.rows}u`,
+      }),
       bindings: [binding, affine.binding(), target.binding],
-      params: [part.rows, s.channels / width, columns, s.first / width, blocks, part.set, skip, target.skip, silu, threads],
+      params: [
+        part.rows,
+        s.channels / width,
+        columns,
+        s.first / width,
+        blocks,
+        part.set,
+        skip,
+        target.skip,
+        silu,
+        threads,
+      ],
       workgroups: grid(Math.ceil(threads / lanes), limits),
       flops: (silu ? 8 : 2) * part.sets * part.rows * s.channels,
       bytes: 2 * part.sets * part.rows * s.channels * bytesPerElement(dtype),
@@ -156,11 +206,13 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
 
 /** All sets at once where they fit a binding; else as many as fit; else a set in runs of whole slices. */
 function split(sets: number, rows: number, most: number, sliceRows: number, limits: Capabilities): Part[] {
-  if (sliceRows > Math.max(most, rows + 3)) throw new Error(`groupNorm: ${sliceRows} rows exceed this adapter's largest binding of ${limits.maxBinding} bytes`);
+  if (sliceRows > Math.max(most, rows + 3))
+    throw new Error(`groupNorm: ${sliceRows} rows exceed this adapter's largest binding of ${limits.maxBinding} bytes`);
   const parts: Part[] = [];
   const together = Math.min(sets, Math.floor(most / rows));
   if (together > 0) {
-    for (let set = 0; set < sets; set += together) parts.push({ set, sets: Math.min(together, sets - set), row: 0, rows });
+    for (let set = 0; set < sets; set += together)
+      parts.push({ set, sets: Math.min(together, sets - set), row: 0, rows });
     return parts;
   }
   const step = Math.floor(most / sliceRows) * sliceRows;

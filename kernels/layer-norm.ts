@@ -43,7 +43,13 @@ export function layerNorm(x: Tensor, options: LayerNormOptions): Tensor {
   const code =
     variant === "plain"
       ? specialize(shaders["layer-norm"], { T: dtype })
-      : specialize(shaders["layer-norm-wide"], { ...units(dtype, 4, limits), ...sum, LANES: `${lanes}u`, TEAMS: `${teams}u`, ROWS: `${rowsEach}u` });
+      : specialize(shaders["layer-norm-wide"], {
+          ...units(dtype, 4, limits),
+          ...sum,
+          LANES: `${lanes}u`,
+          TEAMS: `${teams}u`,
+          ROWS: `${rowsEach}u`,
+        });
   for (const { first, count } of rowSlices(rows, rowBytes, limits)) {
     device.dispatch({
       label,
@@ -55,7 +61,14 @@ export function layerNorm(x: Tensor, options: LayerNormOptions): Tensor {
         (add ?? bias).binding(),
         y.binding(first * rowBytes, count * rowBytes),
       ],
-      params: [count, variant === "plain" ? channels : channels / 4, add ? (addIndex?.rows ?? 1) : 0, add?.shape[0] ?? 1, f32Bits(eps), first],
+      params: [
+        count,
+        variant === "plain" ? channels : channels / 4,
+        add ? (addIndex?.rows ?? 1) : 0,
+        add?.shape[0] ?? 1,
+        f32Bits(eps),
+        first,
+      ],
       workgroups: grid(Math.ceil(count / (variant === "plain" ? 64 : teams * rowsEach)), limits),
       flops: 8 * count * channels,
       bytes: 2 * count * rowBytes,
@@ -65,10 +78,13 @@ export function layerNorm(x: Tensor, options: LayerNormOptions): Tensor {
 }
 
 /** How threads share the rows, and how those of a row add up: within a subgroup where its size is known. */
-function teamwork(kind: "cpu" | "gpu", { subgroups, subgroupSize }: Capabilities): { lanes: number; teams: number; rowsEach: number; sum: Replacements } {
+function teamwork(
+  kind: "cpu" | "gpu",
+  { subgroups, subgroupSize }: Capabilities,
+): { lanes: number; teams: number; rowsEach: number; sum: Replacements } {
   const known = subgroups && subgroupSize >= 4 && subgroupSize <= 64;
   const sum: Replacements = known ? { row_sum: shaders["lib/row-sum-subgroup"] } : {};
   if (kind === "cpu") return { lanes: known ? subgroupSize : 8, teams: 1, rowsEach: 4, sum };
   const lanes = known ? subgroupSize : 32;
-  return { lanes, teams: 128 / lanes, rowsEach: 2, sum };
+  return { lanes, teams: 128 / lanes, rowsEach: known ? 2 : 1, sum };
 }
