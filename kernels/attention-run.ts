@@ -145,11 +145,12 @@ function memory(dtype: "f32" | "f16", capabilities: Device["capabilities"]) {
   };
 }
 
-/** Queries a lane and keys a step of the cpu variant. */
+/** Queries of a lane, at most 4, and keys of a step in the cpu variant. */
 function cpuTile(lanes: number, rows: number, headDim: number): readonly [number, number] {
-  // Mesa unrolls a step's loops over channels where they come to about 500 of these units, which is fastest with
-  // few keys; else steps of a whole subgroup's keys amortise what a loop costs.
-  for (const r of [4, 2, 1].filter((r) => r === 1 || r <= Math.ceil(rows / lanes) * 1.5))
-    for (let keys = lanes; keys >= 2; keys /= 2) if (r > 1 && headDim * (1 + r) * keys <= 500) return [r, keys];
-  return [Math.min(2, Math.ceil(rows / lanes)), lanes];
+  // Mesa unrolls a step's loops over channels up to a size that these two bounds stay below. That is fastest, even with
+  // few keys a step; where it does not happen, a whole subgroup's keys amortise what the loops cost.
+  const most = Math.ceil(rows / lanes);
+  for (const r of most > 2 ? [4, 2] : [most])
+    for (let keys = lanes; keys >= 2; keys /= 2) if (headDim * (1 + r) * keys <= 500) return [r, keys];
+  return [Math.min(2, most), lanes];
 }
