@@ -7,6 +7,7 @@ import { plainPath, type Folder } from "./folder.js";
 import { openSafetensors, type Safetensors, type TensorChunk } from "./safetensors.js";
 import { describeKind, sniffSource } from "./sniff.js";
 import type { ReadAs, StoredType } from "./stored-types.js";
+import { openTorchFile } from "./torch-file.js";
 
 /** A tensor in a checkpoint. */
 export interface WeightEntry {
@@ -56,6 +57,7 @@ export function safetensorsWeights(file: Safetensors): WeightFile {
 export async function openWeights(source: ByteSource): Promise<WeightFile> {
   try {
     const kind = await sniffSource(source);
+    if (kind === "torch-zip" || kind === "torch-legacy" || kind === "pickle") return await openTorchFile(source);
     if (kind !== "safetensors" && kind !== "unknown" && kind !== "zeros")
       throw new CheckpointError(`${source.name} is no checkpoint: it is ${describeKind(kind)}`);
     return safetensorsWeights(await openSafetensors(source));
