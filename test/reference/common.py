@@ -20,7 +20,7 @@ diffusers.logging.set_verbosity_error()
 diffusers.utils.logging.disable_progress_bar()
 transformers.logging.set_verbosity_error()
 torch.set_grad_enabled(False)
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # many small tensors: more threads only wait for each other
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 NORMS = (torch.nn.GroupNorm, torch.nn.LayerNorm)
 # Last layers of residual branches: drawn smaller, as in trained networks, so that what comes in survives to the end.
@@ -84,18 +84,22 @@ def motion_norm(module: torch.nn.Module, kind: str):
 
 
 @contextlib.contextmanager
-def noise_as_f32():
-    """Draws noise as f32 also where a pipeline runs in f64, so that both see the same numbers."""
-    original = torch.randn
+def in_f64():
+    """For runs in f64: noise is still drawn as f32, so that both precisions see the same numbers, and transformers' causal
+    mask, filled with the least f64 number, gets a type that holds it."""
+    randn_, full = torch.randn, torch.full
 
     def draw(*args, dtype=None, **kwargs):
-        return original(*args, dtype=torch.float32 if dtype == torch.float64 else dtype, **kwargs).to(dtype or torch.float32)
+        return randn_(*args, dtype=torch.float32 if dtype == torch.float64 else dtype, **kwargs).to(dtype or torch.float32)
 
-    torch.randn = draw
+    def fill(size, value, **kwargs):
+        return full(size, value, **({"dtype": torch.float64} if value == torch.finfo(torch.float64).min else {}) | kwargs)
+
+    torch.randn, torch.full = draw, fill
     try:
         yield
     finally:
-        torch.randn = original
+        torch.randn, torch.full = randn_, full
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:
