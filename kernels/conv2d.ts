@@ -4,7 +4,8 @@
 import { dims4 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import type { Activation } from "./elementwise.js";
-import { gemm, packGemm, type GemmVariant } from "./gemm.js";
+import { gemm, type GemmVariant } from "./gemm.js";
+import { packGemm } from "./gemm-pack.js";
 import { checkEpilogue } from "./linear.js";
 
 /** Weights of `conv2d`, in the order in which the kernels read them. */

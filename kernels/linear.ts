@@ -4,7 +4,8 @@
 import { rowsOf, sameShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import type { Activation } from "./elementwise.js";
-import { gemm, packGemm, type GemmVariant } from "./gemm.js";
+import { gemm, type GemmVariant } from "./gemm.js";
+import { packGemm } from "./gemm-pack.js";
 
 /** Weights of `linear`, in the order in which the kernels read them. */
 export interface PackedLinear {

@@ -94,48 +94,16 @@ fn multiply(acc: ptr<function, array<V, 8>>, a: vec4<f32>, b: array<V, 4>) {
   }
 }
 
-// see lib/activations.wgsl
-fn activate(v: f32, kind: u32) -> f32 { return v; }
+// a / b by way of floats, corrected by one: software adapters divide integers lane by lane.
+fn quotient(a: vec2<u32>, b: u32) -> vec2<u32> {
+  let q = vec2<u32>(vec2<f32>(a) / f32(b));
+  let rest = vec2<i32>(a - q * b);
+  return q + select(vec2<u32>(), vec2<u32>(1u), rest >= vec2<i32>(i32(b))) - select(vec2<u32>(), vec2<u32>(1u), rest < vec2<i32>());
+}
 
-// What follows the sum: bias, activation, residual.
+// What follows the sum of COLUMNS columns from n on, see lib/finish.wgsl.
 fn finish(sum: vec4<f32>, row: u32, n: u32) {
-  var v = sum;
-  let width = select(p.outputs, p.outputs / 2u, GEGLU);
-  var o = n;
-  var count = COLUMNS;
-  if (GEGLU) {
-    o = n / 2u;
-    count = 2u;
-    if (p.has_bias == 1u) {
-      v += vec4<f32>(bias[o], bias[width + o], bias[o + 1u], bias[width + o + 1u]);
-    }
-    v = vec4<f32>(v.x * activate(v.y, 2u), v.z * activate(v.w, 2u), 0.0, 0.0);
-  } else {
-    if (p.has_bias == 1u) {
-      for (var i = 0u; i < COLUMNS; i++) {
-        v[i] += bias[min(n + i, width - 1u)];
-      }
-    }
-    if (p.frames_per_bias > 0u) {
-      let at = (p.first_frame + row / (p.rows * p.width)) / p.frames_per_bias * width;
-      for (var i = 0u; i < COLUMNS; i++) {
-        v[i] += f32(row_bias[at + min(n + i, width - 1u)]);
-      }
-    }
-    for (var i = 0u; i < COLUMNS; i++) {
-      v[i] = activate(v[i], ACTIVATION);
-    }
-  }
-  for (var i = 0u; i < count; i++) {
-    if (o + i < width) {
-      let at = row * width + o + i;
-      var result = v[i];
-      if (p.has_residual == 1u) {
-        result += f32(residual[p.residual_start + at]);
-      }
-      y[p.y_start + at] = T(result);
-    }
-  }
+  y[p.y_start + row * p.outputs + n] = T(sum.x);
 }
 
 @compute @workgroup_size(8)
@@ -147,10 +115,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   let row = min(vec2<u32>(first + lane, first + lane + 8u), vec2<u32>(total - 1u));
-  let frame = row / size;
-  let pixel = row % size;
-  let oy = (pixel / p.width + p.first_row) * p.stride - p.pad_top; // below 0 wraps to a large number
-  let ox = pixel % p.width * p.stride - p.pad_left;
+  let frame = quotient(row, size);
+  let pixel = row - frame * size;
+  let line = quotient(pixel, p.width);
+  let oy = (line + p.first_row) * p.stride - p.pad_top; // below 0 wraps to a large number
+  let ox = (pixel - line * p.width) * p.stride - p.pad_left;
   var k = group.y * p.kernel_h * p.kernel_w * p.c_padded;
   var acc0: array<V, 8>;
   var acc1: array<V, 8>;
@@ -158,7 +127,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let iy = oy + tap / p.kernel_w;
     let ix = ox + tap % p.kernel_w;
     let inside = vec2<f32>((iy < vec2<u32>(p.in_h)) & (ix < vec2<u32>(p.in_w)));
-    let source = select(vec2<u32>(), (frame * p.bound_rows + iy * p.src_h / p.in_h - p.first_src) * p.src_w + ix * p.src_w / p.in_w, inside > vec2<f32>());
+    let source = select(vec2<u32>(), (frame * p.bound_rows + quotient(iy * p.src_h, p.in_h) - p.first_src) * p.src_w + quotient(ix * p.src_w, p.in_w), inside > vec2<f32>());
     for (var c = 0u; c < p.c_padded; c += 8u) {
       var a0 = octet(p.x_start + source.x * p.c1 + c, p.c1 - c);
       var a1 = octet(p.x_start + source.y * p.c1 + c, p.c1 - c);

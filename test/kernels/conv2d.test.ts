@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { conv2d, packConv2d, type Conv2dOptions } from "../../kernels/conv2d.js";
-import { slices, type GemmVariant, type Geometry } from "../../kernels/gemm.js";
+import type { GemmVariant } from "../../kernels/gemm.js";
+import { slices, type Geometry } from "../../kernels/gemm-slices.js";
 import type { Device } from "../../src/gpu/device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
@@ -12,7 +13,7 @@ const stored = fixture("kernels-gemm");
 const put = (device: Device, name: string, dtype: "f32" | "f16" = "f32") =>
   Tensor.from(device, stored(name).values, stored(name).shape, dtype, name);
 
-const variants: GemmVariant[] = ["plain", "cpu"];
+const variants: GemmVariant[] = ["plain", "cpu", "gpu"];
 const dtypes = ["f32", "f16"] as const;
 const same = { padding: [1, 1, 1, 1] } as const;
 const cases: Record<string, Conv2dOptions> = {
@@ -63,16 +64,17 @@ describe.each(variants.flatMap((v) => dtypes.map((d) => [v, d] as const)))("conv
     "is the same in slices of rows with their neighbours: %s",
     async (name) => {
       const device = await testDevice();
+      const w = packConv2d(put(device, `conv_${name}.w`), { dtype });
       const run = () =>
         device.scope(() => {
-          const [x, w] = [put(device, `conv_${name}.x`, dtype), put(device, `conv_${name}.w`)];
-          return conv2d(x, packConv2d(w, { dtype }), { ...cases[name], variant });
+          return conv2d(put(device, `conv_${name}.x`, dtype), w, { ...cases[name], variant });
         });
       using whole = run();
       // One frame does not fit: 7 × 6 pixels of 24 channels are 4032 bytes in f32.
       const limits = { maxBinding: dtype === "f32" ? 2048 : 1152, maxWorkgroups: 2 };
       using sliced = withLimits(device, limits, run);
       expectClose(await sliced.read(), await whole.read(), 1e-7);
+      w.weight.dispose();
     },
   );
 });

@@ -12,9 +12,13 @@ const stored = fixture("kernels-gemm");
 const put = (device: Device, name: string, dtype: "f32" | "f16" = "f32") =>
   Tensor.from(device, stored(name).values, stored(name).shape, dtype, name);
 
-const variants: GemmVariant[] = ["plain", "cpu"];
-const dtypes = ["f32", "f16"] as const;
-const combinations = variants.flatMap((v) => dtypes.flatMap((x) => dtypes.map((w) => [v, x, w] as const)));
+const variants: GemmVariant[] = ["plain", "cpu", "gpu"];
+const storage = [
+  ["f32", "f32"],
+  ["f32", "f16"],
+  ["f16", "f16"],
+] as const;
+const combinations = variants.flatMap((v) => storage.map(([x, w]) => [v, x, w] as const));
 
 describe.each(combinations)("linear, %s, x %s, weights %s", (variant, dtype, weights) => {
   const tolerance = (k: number) => (dtype === "f32" ? f32Tolerance(k) : F16_TOLERANCE);
