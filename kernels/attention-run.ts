@@ -9,8 +9,8 @@ import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
 import { packing, unitType, unpacking } from "./vectors.js";
 
-/** plain: the reference; cpu: for software adapters with subgroups. */
-export type AttentionVariant = "plain" | "cpu";
+/** plain: the reference; cpu: for software adapters with subgroups of 4 or 8; gpu: tiles in workgroup memory. */
+export type AttentionVariant = "plain" | "cpu" | "gpu";
 
 /** How the sequences of one operand lie in memory, in elements. */
 export interface Strides {
@@ -95,8 +95,18 @@ export function runAttention(
       code: plan.code,
       bindings: [q, k, v, y].map((x, i) => x.tensor.binding(all[i]!.start, all[i]!.bytes)),
       params: [
-        ...[s.rows, s.keys, heads, sequences, s.inner, s.share, from % s.share, causal ? 1 : 0],
-        ...[f32Bits(plan.unit === 1 ? scale : scale * Math.LOG2E), headDim / plan.unit, 0, 0],
+        s.rows,
+        s.keys,
+        heads,
+        sequences,
+        s.inner,
+        s.share,
+        from % s.share,
+        causal ? 1 : 0,
+        f32Bits(plan.unit === 1 ? scale : scale * Math.LOG2E), // the fast variants take powers of 2
+        headDim / plan.unit,
+        0, // the four places begin at multiples of 16 bytes
+        0,
         ...all.flatMap((r) => r.words),
       ],
       workgroups: grid(plan.groups(sequences), device.capabilities),
@@ -109,8 +119,8 @@ export function runAttention(
 
 /** The fastest variant that this adapter and these operands allow. */
 function choose({ capabilities: { kind, subgroups, subgroupSize } }: Device, fours: boolean): AttentionVariant {
-  if (!fours || kind !== "cpu") return "plain";
-  return subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain";
+  if (!fours) return "plain";
+  return kind === "cpu" && subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "gpu";
 }
 
 type Planner = (device: Device, s: Sequences, options: AttentionRun, dtype: "f32" | "f16") => Plan;
@@ -128,10 +138,31 @@ const PLANS: Readonly<Record<AttentionVariant, Planner>> = {
     return {
       code: specialize(shaders["attention-cpu"], {
         ...memory(dtype, capabilities),
-        ...{ LANES: `${lanes}u`, HEAD_DIM: `${headDim}u`, ROWS: `${rows}u`, KEYS: `${keys}u` },
+        LANES: `${lanes}u`,
+        HEAD_DIM: `${headDim}u`,
+        ROWS: `${rows}u`,
+        KEYS: `${keys}u`,
       }),
       unit: 4,
       groups: (sequences) => Math.ceil(s.rows / (lanes * rows)) * heads * sequences,
+    };
+  },
+
+  gpu: ({ capabilities }, s, { heads, headDim }, dtype) => {
+    const { tx, ty, tz, keys, chunk, staged } = gpuTile(s, headDim, capabilities);
+    return {
+      code: specialize(shaders["attention-gpu"], {
+        ...memory(dtype, capabilities),
+        HEAD_DIM: `${headDim}u`,
+        TX: `${tx}u`,
+        TY: `${ty}u`,
+        TZ: `${tz}u`,
+        KT: `${keys}u`,
+        CHUNK: `${chunk}u`,
+        STAGED: `${staged}u`,
+      }),
+      unit: 4,
+      groups: (sequences) => Math.ceil(s.rows / (4 * ty)) * Math.ceil((sequences * heads) / tz),
     };
   },
 };
@@ -153,4 +184,40 @@ function cpuTile(lanes: number, rows: number, headDim: number): readonly [number
   for (const r of most > 2 ? [4, 2] : [most])
     for (let keys = lanes; keys >= 2; keys /= 2) if (headDim * (1 + r) * keys <= 500) return [r, keys];
   return [Math.min(2, most), lanes];
+}
+
+/** The gpu variant's tile: threads along keys, queries and problems; keys of a thread; vectors and keys staged at once. */
+interface GpuTile {
+  readonly tx: number;
+  readonly ty: number;
+  readonly tz: number;
+  readonly keys: number;
+  readonly chunk: number;
+  readonly staged: number;
+}
+
+/** A tile that fits the sequences, and the workgroup memory and threads that every device has at least. */
+function gpuTile(s: Sequences, headDim: number, { workgroupMemory, maxInvocations }: Device["capabilities"]): GpuTile {
+  const vectors = headDim / 4;
+  const divisor = (most: number) => {
+    for (let n = most; n > 1; n--) if (vectors % n === 0) return n;
+    return 1;
+  };
+  const chunk = divisor(8);
+  const even = divisor(16);
+  const tx = even < 5 ? 8 : even; // a thread per vector of the result, or a whole number of vectors per thread
+  const keys = s.keys <= 2 * tx ? 2 : 4;
+  const threads = Math.min(256, maxInvocations);
+  const memory = Math.min(16384, workgroupMemory);
+  const fits = (ty: number, tz: number, staged: number) => {
+    const vectorsHeld = Math.max((4 * ty + tx * keys) * chunk, tx * keys * ty + staged * tx) + tx * ty;
+    return tz * vectorsHeld * 16 <= memory && tx * ty * tz <= threads;
+  };
+  for (const ty of [16, 8, 4, 2].filter((n) => n === 2 || 4 * n < 2 * s.rows)) {
+    for (const tz of s.rows > 32 ? [1] : [4, 2, 1]) {
+      const staged = [keys * tx, (keys * tx) / 2, tx].find((n) => fits(ty, tz, n));
+      if (staged !== undefined) return { tx, ty, tz, keys, chunk, staged };
+    }
+  }
+  return { tx, ty: 1, tz: 1, keys, chunk, staged: tx };
 }
