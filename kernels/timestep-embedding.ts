@@ -22,8 +22,10 @@ export function timestepEmbedding(
   const half = dim / 2;
   const y = Tensor.empty(device, [timesteps.size, dim], dtype, "timestep embedding");
   device.scope(() => {
+    // Rounded to f32 after each operation, as diffusers does: a timestep of 999 multiplies the difference by 999.
+    const log = Math.fround(-Math.log(10000));
     const values = Float32Array.from({ length: half }, (_, i) =>
-      Math.exp((-Math.log(10000) * i) / (half - downscaleFreqShift)),
+      Math.exp(Math.fround(Math.fround(log * i) / (half - downscaleFreqShift))),
     );
     const frequencies = Tensor.from(device, values, [half], "f32", "timestep frequencies");
     device.dispatch({

@@ -191,12 +191,13 @@ export class WeightStore {
     this.device.trim();
   }
 
-  /** Packs parameters without values, for a dry run. `fileType` is the precision of the imagined file. */
-  pretend(fileType: "f32" | "f16"): void {
+  /** Packs parameters without values, for a dry run. `source` tells their types in the file; without one they are `dtype`. */
+  pretend(source?: Pick<WeightSource, "entries">): void {
+    const types = new Map([...(source?.entries() ?? [])].map((e) => [e.name, rawType(e.dtype)]));
     for (const slot of this.#slots)
       slot.packed = this.#pack(
         slot,
-        slot.names.map(() => ({ data: undefined, dtype: fileType })),
+        slot.names.map((name) => ({ data: undefined, dtype: types.get(name) ?? this.dtype })),
         undefined,
       );
   }

@@ -148,9 +148,8 @@ export class AnimateDiffPipeline implements Disposable {
       let denoise = 0;
       for (const [index, timestep] of scheduler.timesteps.entries()) {
         if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
-        const finite = denoiser.record(index);
+        using finite = denoiser.record(index);
         await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
-        finite.dispose();
         const seconds = lap();
         denoise += seconds;
         yield {

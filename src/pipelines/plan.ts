@@ -7,7 +7,7 @@ import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { LatentSlots } from "./latents.js";
-import { openModel, type ModelSources } from "./model-files.js";
+import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
 import type { GenerateOptions } from "./options.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -31,6 +31,14 @@ export interface Plan {
   readonly pipelines: number;
 }
 
+/** What a plan assumes. */
+export interface PlanOptions {
+  readonly capabilities?: Partial<Capabilities>;
+  readonly precision?: "f32" | "f16";
+  /** The files' headers; without them weights are taken to be stored in `precision`. */
+  readonly weights?: Pick<ModelFiles, "weights">["weights"];
+}
+
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
 export async function planPipeline(
   capabilities: Partial<Capabilities>,
@@ -42,7 +50,7 @@ export async function planPipeline(
   if (what.model === "sd15") return planRun(SD15_ANIMATELCM, options, { capabilities, precision: what.precision });
   const files = await openModel(what as ModelSources);
   try {
-    return planRun(files.configs, options, { capabilities, precision: what.precision });
+    return planRun(files.configs, options, { capabilities, precision: what.precision, weights: files.weights });
   } finally {
     await files.close();
   }
@@ -56,15 +64,12 @@ export async function planPipeline(
 export function planRun(
   configs: ModelConfigs,
   options: GenerateOptions,
-  {
-    capabilities = {},
-    precision = "f16",
-  }: { readonly capabilities?: Partial<Capabilities>; readonly precision?: "f32" | "f16" } = {},
+  { capabilities = {}, precision = "f16", weights }: PlanOptions = {},
 ): Plan {
   using device = Device.dry(capabilities);
-  const models = buildModels(device, configs, { dtype: precision });
+  const models = buildModels(device, configs, { dtype: precision, ...(weights && { unetWeights: weights.unet }) });
   const { text, unet, vae } = models.stores;
-  for (const store of [text, unet, vae]) store.pretend(precision);
+  for (const key of ["text", "unet", "vae"] as const) models.stores[key].pretend(weights?.[key]);
   device.trim();
   const weightBytes = device.memory.used;
   const tokens = models.text.config.maxPositions;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { matmul } from "../../kernels/matmul.js";
 import { Device } from "../../src/gpu/device.js";
+import { deviceDescriptor } from "../../src/gpu/limits.js";
+import { nodeGPU } from "../../src/node-device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { testDevice } from "../support/device.js";
 
@@ -147,4 +149,16 @@ it("a dry device counts and executes nothing", async () => {
   expect(device.counts).toMatchObject({ dispatches: 1, flops: 2 * 64 * 32 * 16 });
   expect(device.pipelineCount).toBe(1);
   await expect(y.read()).rejects.toThrow("dry run");
+});
+
+it("says that the device was lost, and goes on saying so", async () => {
+  const gpu = await nodeGPU();
+  const adapter = await gpu.requestAdapter();
+  const raw = await adapter!.requestDevice(deviceDescriptor(adapter!));
+  const device = Device.from(raw);
+  using a = Tensor.from(device, [1], [1, 1], "f32", "a");
+  raw.destroy();
+  await raw.lost;
+  using y = matmul(a, a);
+  for (const _ of [1, 2]) await expect(y.read()).rejects.toThrow(/the GPU device was lost .*start again/);
 });
