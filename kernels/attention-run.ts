@@ -4,7 +4,7 @@
 import type { Device } from "../src/gpu/device.js";
 import { f32Bits, specialize } from "../src/gpu/wgsl.js";
 import { bytesPerElement } from "../src/tensor/dtype.js";
-import type { Tensor } from "../src/tensor/tensor.js";
+import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
 import { packing, unitType, unpacking } from "./vectors.js";
@@ -84,10 +84,10 @@ export function runAttention(
     let count = s.outer - from;
     const exceeds = () => spans(from, count).some((r) => r.bytes > maxBinding);
     while (count > 1 && exceeds()) count = Math.ceil(count / 2);
-    if (exceeds())
-      throw new Error(
-        `${label}: one sequence of ${String(q.tensor)} exceeds the adapter's largest binding of ${maxBinding} bytes`,
-      );
+    if (exceeds()) {
+      gathered(s, from++, q, k, v, y, options);
+      continue;
+    }
     const all = spans(from, count);
     const sequences = count * s.inner;
     device.dispatch({
@@ -114,6 +114,53 @@ export function runAttention(
       bytes: sequences * heads * headDim * (2 * s.rows + 2 * s.keys) * bytes,
     });
     from += count;
+  }
+}
+
+/**
+ * One outer sequence whose operands exceed a binding: runs of inner ones (positions), copied from each item (frame) into
+ * tensors of their own and back.
+ */
+function gathered(
+  s: Sequences,
+  outer: number,
+  q: Strides,
+  k: Strides,
+  v: Strides,
+  y: Strides,
+  options: AttentionRun,
+): void {
+  const { device, dtype } = q.tensor;
+  const { maxBinding } = device.capabilities;
+  const bytes = bytesPerElement(dtype);
+  const most = Math.floor(maxBinding / (s.rows * Math.max(...[q, k, v, y].map((x) => x.inner)) * bytes));
+  // Copies want multiples of 4 bytes.
+  if (s.inner === 1 || most < 1 || [q, k, v, y].some((x) => (x.inner * bytes) % 4 !== 0))
+    throw new Error(
+      `${options.label ?? "attention"}: one sequence of ${String(q.tensor)} exceeds this adapter's largest binding of ${maxBinding} bytes; use a smaller size`,
+    );
+  for (let first = 0; first < s.inner; first += most) {
+    const count = Math.min(most, s.inner - first);
+    const pieces = new Map<Tensor, Tensor>();
+    const piece = (x: Strides): Strides => {
+      const tensor = pieces.get(x.tensor) ?? Tensor.empty(device, [s.rows, count, x.inner], dtype, options.label);
+      if (!pieces.has(x.tensor) && x !== y) transfer(x, tensor, "in");
+      pieces.set(x.tensor, tensor);
+      return { tensor, start: x.start, outer: tensor.size, inner: x.inner, item: count * x.inner };
+    };
+    const transfer = (x: Strides, tensor: Tensor, way: "in" | "out") => {
+      const size = count * x.inner * bytes;
+      for (let item = 0; item < s.rows; item++) {
+        const whole = { ...x.tensor.binding((outer * x.outer + item * x.item + first * x.inner) * bytes, size), size };
+        const part = { ...tensor.binding(item * size, size), size };
+        if (way === "in") device.copy(whole, part);
+        else device.copy(part, whole);
+      }
+    };
+    const result = piece(y);
+    runAttention({ ...s, outer: 1, inner: count }, piece(q), piece(k), piece(v), result, options);
+    transfer(y, result.tensor, "out");
+    for (const t of pieces.values()) t.dispose();
   }
 }
 
