@@ -121,6 +121,10 @@ function choose(c: Capabilities, c1: number, c2: number): GemmVariant {
   return c.subgroups && c.subgroupSize === 8 ? "cpu" : "plain";
 }
 
+/** Reading of f16 weights, and widening to four columns, by columns of a lane. */
+const QUADS = { 1: shaders["lib/quad-f16-1"], 2: shaders["lib/quad-f16-2"], 4: shaders["lib/quad-f16-4"] };
+const SPREADS = { 1: shaders["lib/spread-1"], 2: shaders["lib/spread-2"] };
+
 /** What a kernel is specialised for. */
 interface Operands {
   readonly dtype: DType;
@@ -142,7 +146,6 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
   const half = packed.dtype === "f16";
   const wide = dtype === "f32" ? 4 : 8;
   const any = c1 % wide !== 0 || c2 % wide !== 0;
-  const kind = any ? "any" : "f16";
   const common: Replacements = {
     T: dtype,
     X: any ? dtype : dtype === "f32" ? "vec4<f32>" : "vec4<u32>",
@@ -150,7 +153,8 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
     GEGLU: geglu,
     ACTIVATION: activation,
     finish: shaders["lib/finish"] + shaders["lib/activations"],
-    ...(any || dtype === "f16" ? { octet: shaders[`lib/octet-${kind}`], octet2: shaders[`lib/octet2-${kind}`] } : {}),
+    ...(any ? { octet: shaders["lib/octet-any"], octet2: shaders["lib/octet2-any"] } : {}),
+    ...(!any && dtype === "f16" ? { octet: shaders["lib/octet-f16"], octet2: shaders["lib/octet2-f16"] } : {}),
   };
   if (variant === "gpu") {
     const pair = half ? { W: "vec4<u32>", pair: shaders["lib/pair-f16"] } : {};
@@ -163,8 +167,8 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
     V: of("f32"),
     W: of(half ? "u32" : "f32"),
     COLUMNS: lane,
-    ...(half ? { quad: shaders[`lib/quad-f16-${lane}`] } : {}),
-    ...(lane === 4 ? {} : { spread: shaders[`lib/spread-${lane}`] }),
+    ...(half ? { quad: QUADS[lane] } : {}),
+    ...(lane === 4 ? {} : { spread: SPREADS[lane] }),
   });
   return { code, tile: 16, columns: panel };
 }

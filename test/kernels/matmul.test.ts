@@ -8,7 +8,12 @@ import { testDevice } from "../support/device.js";
 const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898) * 1.5);
 
 describe("matmul", () => {
-  it.each(["f32", "f16"] as const)("equals the sum of products, %s", async (dtype) => {
+  it.each([
+    ["f32", undefined],
+    ["f16", undefined],
+    ["f32", "plain"],
+    ["f16", "plain"],
+  ] as const)("equals the sum of products, %s, variant %s", async (dtype, variant) => {
     const device = await testDevice();
     const [m, k, n] = [13, 37, 21];
     const stored = (v: Float32Array) => (dtype === "f32" ? v : v.map((x) => fromHalfBits(toHalfBits(x))));
@@ -22,7 +27,7 @@ describe("matmul", () => {
       }
     using x = Tensor.from(device, a, [m, k], dtype, "a");
     using w = Tensor.from(device, b, [k, n], dtype, "b");
-    using y = matmul(x, w);
+    using y = matmul(x, w, "matmul", variant);
     expectClose(await y.read(), expected, dtype === "f32" ? f32Tolerance(k) : F16_TOLERANCE);
   });
 
