@@ -6,6 +6,7 @@ import { sameShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { grid, rowSlices } from "./slices.js";
+import { packing, unitType, unpacking } from "./vectors.js";
 
 /** Activations a kernel can apply; numbers as in lib/activations.wgsl. */
 export const ACTIVATIONS = { none: 0, silu: 1, gelu: 2, gelu_tanh: 3, quick_gelu: 4, relu: 5 } as const;
@@ -36,16 +37,26 @@ function elementwise(
   label: string,
 ): Tensor {
   const { device } = a;
+  const limits = device.capabilities;
   const y = Tensor.empty(device, a.shape, dtype, label);
   const [from, to] = [bytesPerElement(a.dtype), bytesPerElement(dtype)];
-  for (const { first, count } of rowSlices(a.size, Math.max(from, to), device.capabilities)) {
+  const code = specialize(shaders.elementwise, {
+    A: unitType(a.dtype, 4, limits),
+    V: unitType(dtype, 4, limits),
+    ...unpacking(a.dtype, 4, limits),
+    ...packing(dtype, 4, limits),
+    HAS_B: b !== undefined,
+    ACTIVATION: `${ACTIVATIONS[activation]}u`,
+    ...(activation === "none" ? {} : { activate: shaders["lib/activations"] }),
+  });
+  for (const { first, count } of rowSlices(a.size, Math.max(from, to), limits)) {
     const range = (t: Tensor, size: number) => t.binding(first * size, count * size);
     device.dispatch({
       label,
-      code: specialize(shaders.elementwise, { A: a.dtype, T: dtype, activate: shaders["lib/activations"] }),
+      code,
       bindings: [range(a, from), range(b ?? a, from), range(y, to)],
-      params: [count, ACTIVATIONS[activation], b ? 1 : 0],
-      workgroups: grid(Math.ceil(count / 64), device.capabilities),
+      params: [Math.ceil(count / 4)],
+      workgroups: grid(Math.ceil(count / 256), limits),
       flops: count,
       bytes: count * ((b ? 2 : 1) * from + to),
     });

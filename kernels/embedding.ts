@@ -5,7 +5,8 @@ import { bytesPerElement } from "../src/tensor/dtype.js";
 import { dims2, expectShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
-import { rowSlices } from "./slices.js";
+import { grid } from "./slices.js";
+import { units, unitType, unpacking, widthOf, window } from "./vectors.js";
 
 /**
  * `table[ids[i]] + positions[i mod P]` → `[count, channels]` in `dtype` (torch.nn.Embedding, twice). An index beyond the
@@ -27,20 +28,25 @@ export function embedding(
     if (positions.dtype !== table.dtype)
       throw new Error(`embedding: table ${String(table)} and positions ${String(positions)} must have one dtype`);
   }
+  const limits = device.capabilities;
   const y = Tensor.empty(device, [count, channels], dtype, label);
+  const width = widthOf(channels);
   const rowBytes = channels * bytesPerElement(table.dtype);
-  for (const slice of rowSlices(rows, rowBytes, device.capabilities)) {
+  const most = Math.floor((limits.maxBinding - limits.alignment) / rowBytes);
+  const code = specialize(shaders.embedding, {
+    ...units(dtype, width, limits),
+    A: unitType(table.dtype, width, limits),
+    ...unpacking(table.dtype, width, limits),
+  });
+  for (let first = 0; first < rows; first += most) {
+    const bound = Math.min(most, rows - first);
+    const { binding, skip } = window(table, first * channels, bound * channels, width);
     device.dispatch({
       label,
-      code: specialize(shaders.embedding, { E: table.dtype, T: dtype }),
-      bindings: [
-        ids.binding(),
-        table.binding(slice.first * rowBytes, slice.count * rowBytes),
-        (positions ?? table).binding(0, positions?.bytes ?? rowBytes),
-        y.binding(),
-      ],
-      params: [count, channels, positions?.shape[0] ?? 0, slice.first, slice.count],
-      workgroups: [Math.ceil(channels / 64), count, 1],
+      code,
+      bindings: [ids.binding(), binding, (positions ?? table).binding(0, positions?.bytes ?? rowBytes), y.binding()],
+      params: [count, channels / width, positions?.shape[0] ?? 0, first, bound, skip],
+      workgroups: grid(Math.ceil((count * channels) / width / 64), limits),
       flops: count * channels,
       bytes: 2 * count * rowBytes,
     });

@@ -16,7 +16,7 @@ export function countNonFinite(x: Tensor): Tensor {
   for (const { first, count } of rowSlices(x.size, bytes, device.capabilities)) {
     device.dispatch({
       label: "countNonFinite",
-      code: specialize(shaders.finite, { T: x.dtype }),
+      code: specialize(shaders.finite, { HALVES: x.dtype === "f16" }),
       bindings: [x.binding(first * bytes, count * bytes), y.binding()],
       params: [count, THREADS],
       workgroups: [THREADS / 64, 1, 1],

@@ -1,30 +1,38 @@
-// y = activation(a + b), elementwise; also converts between storage types.
+// y = activation(a + b), four elements a thread; also converts between storage types. What the last thread does beyond
+// the tensor's end falls into the padding that every allocation has.
 
-alias A = f32; // storage of a and b: f32 | f16
-alias T = f32; // storage of y: f32 | f16
+alias A = vec4<f32>; // storage of a and b
+alias V = vec4<f32>; // storage of y
+const HAS_B: bool = false;
+const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
 
 struct Params {
-  count: u32,
-  activation: u32, // see lib/activations.wgsl
-  has_b: u32,
+  units: u32, // elements / 4, rounded up
 }
 
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<A>;
 @group(0) @binding(2) var<storage, read> b: array<A>;
-@group(0) @binding(3) var<storage, read_write> y: array<T>;
+@group(0) @binding(3) var<storage, read_write> y: array<V>;
 
+fn unpack(v: A) -> vec4f { return vec4f(v); }
+fn pack(v: vec4f) -> V { return V(v); }
 fn activate(v: f32, kind: u32) -> f32 { return v; }
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.x + id.y * groups.x * 64u;
-  if (i >= p.count) {
+  if (i >= p.units) {
     return;
   }
-  var v = f32(a[i]);
-  if (p.has_b == 1u) {
-    v += f32(b[i]);
+  var v = unpack(a[i]);
+  if (HAS_B) {
+    v += unpack(b[i]);
   }
-  y[i] = T(activate(v, p.activation));
+  if (ACTIVATION != 0u) {
+    for (var e = 0u; e < 4u; e++) {
+      v[e] = activate(v[e], ACTIVATION);
+    }
+  }
+  y[i] = pack(v);
 }
