@@ -1,0 +1,34 @@
+"""AnimateDiffVideoToVideoPipeline on fixtures/tiny-a → fixtures/pipelines-video.safetensors.
+
+As pipelines.py, with the clip that each run starts from as `<case>.in.video` u8 [f, H, W, 3].
+"""
+
+import torch
+from diffusers import AnimateDiffVideoToVideoPipeline
+
+from clips import clip, images
+from common import FIXTURES, relative, save
+from pipelines import BLUE, RED, SMALL
+from runner import Cases, load, run
+
+CASES = {
+    "plain": dict(prompt=RED, strength=0.8, **SMALL),
+    "weak": dict(prompt=BLUE, strength=0.5, steps=6, seed=1, guidance=1.5, negative="bad", **SMALL),
+    "full": dict(prompt=BLUE, strength=1, seed=2, **SMALL),
+    "ddim": dict(prompt=RED, strength=0.6, scheduler="ddim", steps=10, guidance=3, seed=3, **SMALL),
+    "chunks": dict(prompt=RED, strength=0.75, seed=4, frames=18, width=16, height=24),  # encoded 16 frames at a time
+}
+
+if __name__ == "__main__":
+    cases = Cases()
+    pipe, exact = (load("tiny-a", AnimateDiffVideoToVideoPipeline, dtype) for dtype in (torch.float32, torch.float64))
+    exact.vae.register_to_config(force_upcast=False)  # else the encoder would run in f32
+    for i, (name, a) in enumerate(CASES.items()):
+        video = clip(a["frames"], a["width"], a["height"], i)
+        more = lambda _, v=video, s=a["strength"]: dict(video=images(v), strength=s, num_frames=...)
+        latents = cases.add(f"video-{name}", pipe, exact, {"model": "tiny-a", **a}, more)
+        cases.tensors[f"video-{name}.in.video"] = video
+        other = run(pipe, a, more(pipe) | {"video": images(video.flip(0))})[0]
+        print(f"   another clip changes the latents by {relative(other, latents):.2f}")
+        assert relative(other, latents) > 0.02 or a["strength"] == 1
+    save(FIXTURES / "pipelines-video.safetensors", cases.tensors, cases=cases.cases)
