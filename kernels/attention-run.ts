@@ -167,7 +167,9 @@ function gathered(
 /** The fastest variant that this adapter and these operands allow. */
 function choose({ capabilities: { kind, subgroups, subgroupSize } }: Device, fours: boolean): AttentionVariant {
   if (!fours) return "plain";
-  return kind === "cpu" && subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "gpu";
+  if (kind === "gpu") return "gpu";
+  // Without subgroups tiles gain a software adapter little, and take it seconds to compile.
+  return subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain";
 }
 
 type Planner = (device: Device, s: Sequences, options: AttentionRun, dtype: "f32" | "f16") => Plan;
