@@ -6,6 +6,7 @@ import { matmul } from "../../kernels/matmul.js";
 import type { Device } from "../gpu/device.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
+import { headerHash } from "../io/header-hash.js";
 import { openWeights, type WeightFile } from "../io/weight-files.js";
 import type { Patch, WeightStore } from "../nn/weights.js";
 import { elements } from "../tensor/shape.js";
@@ -21,6 +22,8 @@ export interface LoraInfo {
   /** Of its first module; files may mix them. */
   readonly rank: number;
   readonly alpha: number;
+  /** sha256 of its header. */
+  readonly hash: string;
 }
 
 /** One low-rank change of one weight, by its names in the file. */
@@ -99,6 +102,7 @@ export async function openLoras(
       total: modules.length,
       rank: first?.rank ?? 0,
       alpha: first?.alpha ?? 0,
+      hash: await headerHash(file),
     });
   }
 

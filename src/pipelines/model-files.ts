@@ -3,6 +3,7 @@
 
 import { CheckpointError } from "../io/errors.js";
 import { subfolder, type Folder } from "../io/folder.js";
+import { headerHash } from "../io/header-hash.js";
 import { joinWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { CLIPTokenizer, type CLIPTokenizerFiles } from "../models/clip/tokenizer.js";
@@ -89,13 +90,6 @@ export async function openModel(sources: ModelSources): Promise<ModelFiles> {
     await close();
     throw error;
   }
-}
-
-/** sha256 over the names, types and shapes of a checkpoint's tensors, in file order; 64 hexadecimal digits. */
-export async function headerHash(file: WeightFile): Promise<string> {
-  const text = [...file.entries()].map((e) => `${e.name} ${e.dtype} ${e.shape.join("x")}\n`).join("");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 function folderOf(source: Folder | ByteSource, what: string): Folder {

@@ -1,0 +1,173 @@
+// kineograph inspect: what a checkpoint is, or with which command a picture was made. Runs nothing from the file.
+
+import { readFileSync, statSync } from "node:fs";
+import { CheckpointError } from "../io/errors.js";
+import { subfolder, type Folder } from "../io/folder.js";
+import { openFile, openFolder } from "../io/node-file.js";
+import { readRecipe, recipeToCommand } from "../io/recipe.js";
+import { readLora } from "../io/names/lora.js";
+import { openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
+import { bytes, count, table } from "./format.js";
+
+/** What `--json` prints of a checkpoint. */
+interface Checkpoint {
+  readonly path: string;
+  readonly kind: string;
+  readonly format: string;
+  readonly tensors: number;
+  readonly parameters: number;
+  readonly bytes: number;
+  readonly types: Readonly<Record<string, number>>;
+  readonly lora?: {
+    readonly kind: string;
+    readonly modules: number;
+    readonly ranks: readonly number[];
+    readonly alphas: readonly number[];
+    readonly unmatched: readonly string[];
+  };
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly notes: readonly string[];
+}
+
+interface InspectOptions {
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+}
+
+export async function inspect(path: string, options: InspectOptions): Promise<void> {
+  const info = statSync(path, { throwIfNoEntry: false });
+  if (!info) throw new Error(`${path}: there is no such file or folder`);
+  if (info.isFile() && /\.(png|apng|gif)$/i.test(path)) return inspectPicture(path, options);
+  if (info.isFile()) return inspectFile(await openWeights(await openFile(path)), path, options);
+  const folder = await openFolder(path);
+  const paths = await folder.list();
+  if (paths.includes("model_index.json")) return inspectModel(folder, paths, options);
+  return inspectFile(await openWeightsFolder(folder), path, options);
+}
+
+async function inspectPicture(path: string, { json }: InspectOptions): Promise<void> {
+  const recipe = await readRecipe(new Uint8Array(readFileSync(path)));
+  console.log(json === true ? JSON.stringify(recipe) : recipeToCommand(recipe));
+}
+
+async function inspectFile(file: WeightFile, path: string, { json, verbose }: InspectOptions): Promise<void> {
+  try {
+    const c = await describe(file, path);
+    if (json === true) console.log(JSON.stringify({ ...c, ...(verbose === true && { entries: [...file.entries()] }) }));
+    else console.log(text(c, verbose === true ? [...file.entries()] : []));
+  } finally {
+    await file.close();
+  }
+}
+
+async function inspectModel(
+  folder: Folder,
+  paths: readonly string[],
+  { json, verbose }: InspectOptions,
+): Promise<void> {
+  const index = JSON.parse(await folder.readText("model_index.json")) as Record<string, unknown>;
+  const parts: Checkpoint[] = [];
+  for (const part of Object.keys(index)) {
+    if (part.startsWith("_") || !paths.some((p) => p.startsWith(`${part}/`) && /\.(safetensors|bin)$/.test(p)))
+      continue;
+    const file = await openWeightsFolder(subfolder(folder, part));
+    parts.push(await describe(file, part));
+    await file.close();
+  }
+  const family = String(index["_class_name"]);
+  if (json === true) return console.log(JSON.stringify({ path: folder.name, kind: "diffusers folder", family, parts }));
+  const rows = parts.map((p) => [p.path, p.kind, types(p), count(p.parameters), bytes(p.bytes)]);
+  console.log(`${folder.name}: diffusers folder, ${family}\n`);
+  console.log(table([["part", "what", "stored as", "parameters", "size"], ...rows], [false, false, false, true, true]));
+  if (verbose === true) for (const p of parts) console.log(`\n${text(p, [])}`);
+}
+
+async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
+  const entries = [...file.entries()];
+  const perType: Record<string, number> = {};
+  for (const { dtype } of entries) perType[dtype] = (perType[dtype] ?? 0) + 1;
+  const elements = entries.map((e) => e.shape.reduce((n, d) => n * d, 1));
+  const lora = entries.some((e) => /lora|hada_w|lokr_w/.test(e.name)) ? await readLora(file) : undefined;
+  const modules = [...(lora?.modules.values() ?? [])];
+  const distinct = (key: "rank" | "alpha") => [
+    ...new Set(modules.flatMap((m) => (key in m ? [(m as unknown as Record<string, number>)[key] ?? 0] : []))),
+  ];
+  return {
+    path,
+    kind: lora ? `LoRA (${lora.kind})` : kindOf(new Set(entries.map((e) => e.name))),
+    format: file.format,
+    tensors: entries.length,
+    parameters: elements.reduce((n, e) => n + e, 0),
+    bytes: entries.reduce((n, e, i) => n + (elements[i] ?? 0) * width(e.dtype), 0),
+    types: perType,
+    ...(lora && {
+      lora: {
+        kind: lora.kind,
+        modules: modules.length,
+        ranks: distinct("rank"),
+        alphas: distinct("alpha"),
+        unmatched: lora.unmatched,
+      },
+    }),
+    metadata: Object.fromEntries(file.metadata),
+    notes: file.notes,
+  };
+}
+
+/** Marks by which a network is known: a name, or the beginning of one. */
+const MARKS: readonly (readonly [string, (names: ReadonlySet<string>, has: (start: string) => boolean) => boolean])[] =
+  [
+    ["Stable Diffusion checkpoint in one file", (_, has) => has("model.diffusion_model.") && has("first_stage_model.")],
+    ["SDXL checkpoint in one file", (_, has) => has("conditioner.embedders.")],
+    ["ControlNet", (_, has) => has("controlnet_cond_embedding.") || has("control_model.")],
+    [
+      "UNet with motion modules",
+      (n, has) => n.has("conv_in.weight") && [...n].some((x) => x.includes("motion_modules.")) && has("down_blocks."),
+    ],
+    ["motion modules", (n) => [...n].some((x) => x.includes("motion_modules."))],
+    ["UNet", (n, has) => n.has("conv_in.weight") && has("down_blocks.") && has("time_embedding.")],
+    ["VAE", (_, has) => has("decoder.") && has("encoder.")],
+    ["CLIP text encoder", (_, has) => has("text_model.")],
+    ["textual inversion", (n) => n.has("emb_params") || n.has("string_to_param")],
+    ["IP-Adapter", (_, has) => has("ip_adapter.") || has("image_proj.")],
+  ];
+
+function kindOf(names: ReadonlySet<string>): string {
+  const has = (start: string) => [...names].some((n) => n.startsWith(start));
+  return MARKS.find(([, test]) => test(names, has))?.[0] ?? "weights of a network not known here";
+}
+
+function width(dtype: string): number {
+  return Number(/\d+/.exec(dtype)?.[0] ?? 8) / 8;
+}
+
+function types({ types: perType }: Checkpoint): string {
+  return Object.entries(perType)
+    .toSorted((a, b) => b[1] - a[1])
+    .map(([type, n], _, all) => (all.length === 1 ? type : `${type} (${n})`))
+    .join(", ");
+}
+
+function text(
+  c: Checkpoint,
+  entries: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[],
+): string {
+  if (c.tensors === 0) throw new CheckpointError(`${c.path} holds no tensors`);
+  const lines = [
+    `${c.path}: ${c.kind}`,
+    `${c.format}, ${c.tensors} tensors stored as ${types(c)}, ${count(c.parameters)} parameters, ${bytes(c.bytes)}`,
+  ];
+  if (c.lora) {
+    const list = (values: readonly number[]) => values.slice(0, 4).join(", ") + (values.length > 4 ? ", …" : "");
+    lines.push(`${c.lora.modules} modules of rank ${list(c.lora.ranks)}, alpha ${list(c.lora.alphas)}`);
+    if (c.lora.unmatched.length > 0)
+      lines.push(
+        `left out, unknown: ${c.lora.unmatched.slice(0, 5).join(", ")}${c.lora.unmatched.length > 5 ? ` and ${c.lora.unmatched.length - 5} more` : ""}`,
+      );
+  }
+  for (const [key, value] of Object.entries(c.metadata))
+    lines.push(`${key}: ${value.length > 200 ? `${value.slice(0, 200)}…` : value}`);
+  lines.push(...c.notes);
+  for (const e of entries) lines.push(`  ${e.name}  ${e.dtype} [${e.shape.join(", ")}]`);
+  return lines.join("\n");
+}

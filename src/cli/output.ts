@@ -1,0 +1,37 @@
+// Where a run's results go: checked before the work, written whole or not at all after it.
+
+import { checkWritable, outputFormat, writeAtomically, writeClip, type ClipOptions } from "../io/output.js";
+import type { Clip } from "../io/frames.js";
+import { writeSafetensors } from "../io/safetensors.js";
+import type { FramesEvent } from "../pipelines/animatediff.js";
+
+export { checkWritable };
+
+/** A file or folder that will be written. */
+export interface OutputTarget {
+  /** Writes the clip in the format the path asks for; the path. */
+  write(clip: Clip, options: ClipOptions): Promise<string>;
+}
+
+/** @throws OutputError where the path's suffix or folder cannot be written */
+export async function outputTarget(path: string): Promise<OutputTarget> {
+  outputFormat(path);
+  await checkWritable(path);
+  return {
+    write: async (clip, options) => {
+      await writeClip(path, clip, options);
+      return path;
+    },
+  };
+}
+
+/** The last latents as a safetensors file: tensor `latents`, f32 `[1, 4, frames, h, w]`. */
+export async function writeLatents(
+  path: string,
+  { latents, latentShape }: FramesEvent,
+  signal: AbortSignal,
+): Promise<void> {
+  const data = new Uint8Array(latents.buffer, latents.byteOffset, latents.byteLength);
+  const file = writeSafetensors([{ name: "latents", dtype: "F32", shape: latentShape, data }]);
+  await writeAtomically(path, file, { signal });
+}

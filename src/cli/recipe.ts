@@ -1,0 +1,48 @@
+// The recipe of a run: the options that make it again, and what documents it.
+
+import type { Recipe } from "../io/recipe.js";
+import type { FramesEvent } from "../pipelines/animatediff.js";
+import type { ModelInfo } from "../pipelines/load.js";
+import { version } from "../version.js";
+import type { RunArguments } from "./options.js";
+import type { ModelPaths } from "./sources.js";
+
+/** Everything that made a clip; paths only where they were given, so that a bundled model is found anywhere. */
+export function recipeOf(run: {
+  readonly result: FramesEvent;
+  readonly a: RunArguments;
+  readonly paths: ModelPaths;
+  readonly info: ModelInfo;
+  readonly precision: "f32" | "f16";
+}): Recipe {
+  const { a, paths, info, precision } = run;
+  const { settings: s } = run.result;
+  const hashes = Object.entries(info.hashes).map(([part, hash]) => [`${part}Sha256`, hash] as const);
+  return {
+    prompt: s.prompt,
+    ...(paths.bundled ? {} : { model: paths.model }),
+    ...(a.motion !== undefined && { motion: a.motion }),
+    ...(a.lora && a.lora.length > 0 && { lora: a.lora.map(({ path, weight }) => `${path}:${weight}`) }),
+    ...(a.vae !== undefined && { vae: a.vae }),
+    ...(a.tokenizer !== undefined && { tokenizer: a.tokenizer }),
+    ...(s.negative !== "" && { negative: s.negative }),
+    seed: typeof s.seed === "bigint" ? String(s.seed) : s.seed,
+    steps: s.steps,
+    guidance: s.guidance,
+    scheduler: s.scheduler,
+    frames: s.frames,
+    size: `${s.width}x${s.height}`,
+    fps: a.fps,
+    ...(s.originalSteps !== undefined && { originalSteps: s.originalSteps }),
+    ...(s.betaEnd !== undefined && { betaEnd: s.betaEnd }),
+    betaSchedule: s.betaSchedule,
+    motionNorm: s.motionNorm,
+    precision,
+    ...(a.plainPrompt === true && { plainPrompt: true }),
+    ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
+    ...(a.bundledLora === false && { noLora: true }),
+    version,
+    ...Object.fromEntries(hashes),
+    ...(info.loras.length > 0 && { loraSha256: info.loras.map((l) => l.hash) }),
+  };
+}
