@@ -2,7 +2,7 @@
 
 python test/reference/compare.py --model DIR [--motion DIR] [--lora FILE[:WEIGHT]] [--prompts FILE | --prompt TEXT …]
     [--seeds 0 1] [--frames 16] [--size 64x64] [--steps 4] [--guidance 1] [--negative TEXT] [--scheduler lcm|ddim]
-    [--original-steps 50] [--motion-norm joint|frame] [--precision f32|f16] [--least-db 60]
+    [--original-steps 50] [--motion-norm joint|frame] [--precision f32|f16] [--least-db 60] [--device NAME] [--cli MAIN.JS]
 
 diffusers runs in f32 on the CPU. For each prompt and seed: relative L2 distance of the last latents, PSNR of the 8-bit
 frames (all pixels, and of the worst frame), the largest difference. Exits with 1 where a clip's PSNR is below --least-db.
@@ -27,7 +27,6 @@ from common import motion_norm, relative
 from runner import run
 
 ROOT = pathlib.Path(__file__).parents[2]
-CLI = ROOT / "dist/src/cli/main.js"
 
 
 def parse() -> argparse.Namespace:
@@ -49,6 +48,7 @@ def parse() -> argparse.Namespace:
     p.add_argument("--precision", choices=["f32", "f16"], default="f32")
     p.add_argument("--least-db", type=float, default=60)
     p.add_argument("--device", help="handed to Kineograph")
+    p.add_argument("--cli", type=pathlib.Path, default=ROOT / "dist/src/cli/main.js", help="another build's main.js")
     args = p.parse_args()
     args.motion = args.motion or args.model / "motion_adapter"
     if args.prompts:
@@ -84,7 +84,7 @@ def ours(args: argparse.Namespace, prompt: str, seed: int, width: int, height: i
     """(latents, frames, the run's own report)."""
     with tempfile.TemporaryDirectory() as folder:
         latents = pathlib.Path(folder) / "latents.safetensors"
-        command = ["node", CLI, "generate", prompt, "--model", args.model, "--motion", args.motion, "--no-lora" if not args.lora else None]
+        command = ["node", args.cli, "generate", prompt, "--model", args.model, "--motion", args.motion, "--no-lora" if not args.lora else None]
         command += [x for spec in args.lora for x in ("--lora", spec)]
         options = {
             "--seed": seed, "--frames": args.frames, "--size": f"{width}x{height}", "--steps": args.steps, "--guidance": args.guidance,
