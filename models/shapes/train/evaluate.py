@@ -61,39 +61,42 @@ def make_pipe(a, name):
     return pipe, steps, guidance
 
 
-def generate(a, name, caps, seeds, group=10):
+def groups(a, name, caps, seeds, size=10):
+    """the clips of the prompts, some at a time"""
     pipe, steps, guidance = make_pipe(a, name)
-    out = []
-    for i in range(0, len(caps), group):
-        gens = [torch.Generator("cpu").manual_seed(s) for s in seeds[i:i + group]]
+    for i in range(0, len(caps), size):
+        gens = [torch.Generator("cpu").manual_seed(s) for s in seeds[i:i + size]]
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.bf16):
-            v = pipe(prompt=caps[i:i + group], num_frames=16, height=128, width=128, num_inference_steps=steps,
+            v = pipe(prompt=caps[i:i + size], num_frames=16, height=128, width=128, num_inference_steps=steps,
                      guidance_scale=guidance, generator=gens, output_type="np", decode_chunk_size=16).frames
-        out.append((np.asarray(v, np.float32) * 255 + 0.5).clip(0, 255).astype(np.uint8))
-    return np.concatenate(out)
+        yield (np.asarray(v, np.float32) * 255 + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def generate(a, name, caps, seeds):
+    return np.concatenate(list(groups(a, name, caps, seeds)))
 
 
 def run(a):
+    """results are written after every ten prompts; any even number of prompts is half held out, half seen"""
     combos, caps, seeds = prompts(a.n)
     for name in a.names or list(CONFIGS):
-        t = time.time()
-        v = generate(a, name, caps, seeds)
-        seconds = (time.time() - t) / a.n
-        results = [check(q) for q in v]
-        if a.keep:
-            np.save(f"{a.keep}/{name.replace(' ', '-')}.npy", v)
-        parts = {"all": range(a.n), "held out": range(0, a.n, 2), "seen": range(1, a.n, 2)}
-        entry = {k: score([results[i] for i in r], [combos[i] for i in r]) for k, r in parts.items()}
-        entry.update(prompts=a.n, seconds_per_clip=round(seconds, 2), arithmetic="bf16" if a.bf16 else "f32")
-        db = json.load(open(a.results)) if os.path.exists(a.results) else {}
-        db[name] = entry
-        with open(a.results, "w") as f:
-            json.dump(db, f, indent=1)
-        print(name, entry["all"], flush=True)
-        for c, p, r in zip(combos, caps, results):
-            bad = [f"{k}: {r[k]}" for j, k in enumerate(KEYS) if r[k] != c[j]]
-            if bad:
-                print("   ", p, "->", bad, f"dx {r['dx']:.0f} dy {r['dy']:.0f} ratio {r['ratio']:.2f} iou {r['iou']:.2f}")
+        t, results = time.time(), []
+        for v in groups(a, name, caps, seeds):
+            for q in v:
+                c, p, r = combos[len(results)], caps[len(results)], check(q)
+                results.append(r)
+                bad = [f"{k}: {r[k]}" for j, k in enumerate(KEYS) if r[k] != c[j]]
+                if bad:
+                    print("   ", p, "->", bad, f"dx {r['dx']:.0f} dy {r['dy']:.0f} ratio {r['ratio']:.2f} iou {r['iou']:.2f}")
+            n = len(results)
+            parts = {"all": range(n), "held out": range(0, n, 2), "seen": range(1, n, 2)}
+            entry = {k: score([results[i] for i in r], [combos[i] for i in r]) for k, r in parts.items()}
+            entry.update(prompts=n, seconds_per_clip=round((time.time() - t) / n, 2), arithmetic="bf16" if a.bf16 else "f32")
+            db = json.load(open(a.results)) if os.path.exists(a.results) else {}
+            db[name] = entry
+            with open(a.results, "w") as f:
+                json.dump(db, f, indent=1)
+            print(name, n, entry["all"], flush=True)
 
 
 def table(a):
@@ -132,7 +135,7 @@ def sheets(a):
     caps, seeds = [D.canonical(*c) for c in SHEET], list(range(7, 7 + len(SHEET)))
     row = lambda v: np.concatenate([v[i] for i in (0, 2, 4, 6, 9, 11, 13, 15)], 1)
     first = list(CONFIGS)[0]
-    v = generate(a, first, caps, seeds, 8)
+    v = generate(a, first, caps, seeds)
     labelled([row(q) for q in v], [f"{c} (seed {s})" for c, s in zip(caps, seeds)], f"{a.models}/sheet-4-steps.png")
     rows, labels = [], []
     for name in CONFIGS:
@@ -149,7 +152,6 @@ if __name__ == "__main__":
     ap.add_argument("--models", default="..")
     ap.add_argument("--results", default="../evaluation.json")
     ap.add_argument("--n", type=int, default=100)
-    ap.add_argument("--keep", help="folder for the clips as .npy")
     ap.add_argument("--bf16", action="store_true", help="bf16 arithmetic instead of f32")
     ap.add_argument("--threads", type=int, default=2)
     a = ap.parse_args()
