@@ -84,7 +84,7 @@ def ours(args: argparse.Namespace, prompt: str, seed: int, width: int, height: i
     """(latents, frames, the run's own report)."""
     with tempfile.TemporaryDirectory() as folder:
         latents = pathlib.Path(folder) / "latents.safetensors"
-        command = ["node", args.cli, "generate", prompt, "--model", args.model, "--motion", args.motion, "--no-lora" if not args.lora else None]
+        command = ["node", args.cli, "generate", prompt, "--model", args.model, "--motion", args.motion]
         command += [x for spec in args.lora for x in ("--lora", spec)]
         options = {
             "--seed": seed, "--frames": args.frames, "--size": f"{width}x{height}", "--steps": args.steps, "--guidance": args.guidance,
@@ -93,7 +93,7 @@ def ours(args: argparse.Namespace, prompt: str, seed: int, width: int, height: i
             "--device": args.device, "--latents-out": latents, "--output": f"{folder}/frames/",
         }
         command += [x for k, v in options.items() if v is not None for x in (k, v)] + ["--plain-prompt", "--quiet", "--json"]
-        done = subprocess.run([str(x) for x in command if x is not None], capture_output=True, text=True)
+        done = subprocess.run([str(x) for x in command], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"kineograph failed ({done.returncode}): {done.stderr.strip()}")
         files = sorted(pathlib.Path(folder, "frames").glob("frame-*.png"))
