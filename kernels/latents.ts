@@ -8,6 +8,9 @@ import { shaders } from "../shaders/index.js";
 import { grid, rowSlices } from "./slices.js";
 import { unitType, unpacking, widthOf } from "./vectors.js";
 
+/** Five sizes fill two vec4u with these. */
+const NO_WORDS = [0, 0, 0];
+
 export interface PermuteOptions {
   /** Multiplied into every value; default 1. */
   readonly scale?: number;
@@ -51,9 +54,17 @@ export function permute(
       code: specialize(shaders["latents-permute"], { A: x.dtype, T: type }),
       bindings: [x.binding(start * from, values * from), y.binding(start * to, values * to)],
       params: [
-        ...[values, f32Bits(scale), 0, 0],
-        ...[...front, rows === 1 ? shape[0]! : count, ...shape.slice(1), 0, 0, 0],
-        ...[...front.map(() => 0), ...order.map((d) => strides[d]!), 0, 0, 0],
+        values,
+        f32Bits(scale),
+        0,
+        0,
+        ...front,
+        rows === 1 ? shape[0]! : count,
+        ...shape.slice(1),
+        ...NO_WORDS,
+        ...front.map(() => 0),
+        ...order.map((d) => strides[d]!),
+        ...NO_WORDS,
       ],
       workgroups: grid(Math.ceil(values / 64), limits),
       flops: values,

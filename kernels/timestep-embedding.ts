@@ -24,9 +24,8 @@ export function timestepEmbedding(
   device.scope(() => {
     // Rounded to f32 after each operation, as diffusers does: a timestep of 999 multiplies the difference by 999.
     const log = Math.fround(-Math.log(10000));
-    // Rounded where torch rounds: at 1000 times the frequency, the last bit of the exponent shows.
     const values = Float32Array.from({ length: half }, (_, i) =>
-      Math.exp(Math.fround(Math.fround(Math.fround(-Math.log(10000)) * i) / (half - downscaleFreqShift))),
+      Math.exp(Math.fround(Math.fround(log * i) / (half - downscaleFreqShift))),
     );
     const frequencies = Tensor.from(device, values, [half], "f32", "timestep frequencies");
     device.dispatch({

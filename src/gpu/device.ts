@@ -114,6 +114,11 @@ export class Device implements Disposable {
     return this.#scopes.run(body);
   }
 
+  /** Runs `body` and returns, with its result, what frees every tensor made in it that is still there. */
+  hold<R>(body: () => R): { readonly result: R; dispose(): void } {
+    return this.#scopes.hold(body);
+  }
+
   /** @internal For resources that scopes own. */
   track(resource: Scoped): void {
     this.#scopes.track(resource);

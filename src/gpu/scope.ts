@@ -39,6 +39,23 @@ export class ScopeStack {
     }
     return result;
   }
+
+  /** Runs `body`; what is tracked meanwhile lives until the returned `dispose` is called. */
+  hold<R>(body: () => R): { readonly result: R; dispose(): void } {
+    const scope = new Set<Scoped>();
+    this.#stack.push(scope);
+    const dispose = () => {
+      for (const r of scope) r.dispose();
+    };
+    try {
+      return { result: body(), dispose };
+    } catch (error) {
+      dispose();
+      throw error;
+    } finally {
+      this.#stack.pop();
+    }
+  }
 }
 
 function keep(value: unknown, visit: (r: Scoped) => void): void {

@@ -53,7 +53,7 @@ describe("groupNorm", () => {
     async (_, frames, rows, channels, framesJointly, maxBinding) => {
       const device = await testDevice();
       const [x, x2] = [8, channels].map((c) => Tensor.from(device, values(frames * rows * c), [frames, rows, c]));
-      const [weight, bias] = [values(8 + channels), values(8 + channels).reverse()].map((v) =>
+      const [weight, bias] = [values(8 + channels), values(8 + channels).toReversed()].map((v) =>
         Tensor.from(device, v, [v.length]),
       );
       const run = () =>

@@ -11,7 +11,7 @@ const values = (n: number) => Float32Array.from({ length: n }, (_, i) => (i % 99
 function reference(x: Float32Array, shape: readonly number[], order: readonly number[]): Float32Array {
   const out = order.map((d) => shape[d]!);
   return x.map((_, i) => {
-    const place = new Array<number>(shape.length).fill(0);
+    const place = shape.map(() => 0);
     let left = i;
     for (let k = out.length - 1; k >= 0; k--) {
       place[order[k]!] = left % out[k]!;
@@ -79,19 +79,22 @@ describe("guidance", () => {
     ["f32", [4, 3, 3, 4]],
     ["f16", [4, 3, 3, 4]],
     ["f32", [2, 3, 5, 1]],
-  ] as const)("moves from the unconditional half towards and beyond the other: %s %j", async (dtype, shape) => {
-    const device = await testDevice();
-    const x = values(shape.reduce((a, b) => a * b));
-    using eps = Tensor.from(device, x, shape, dtype);
-    using y = guidance(eps, 1.75);
-    const half = x.length / 2;
-    expect([y.dtype, y.shape]).toEqual(["f32", [shape[0] / 2, ...shape.slice(1)]]);
-    expectClose(
-      await y.read(),
-      x.slice(0, half).map((u, i) => u + 1.75 * (x[half + i]! - u)),
-      1e-6,
-    );
-  });
+  ] as ["f32" | "f16", number[]][])(
+    "moves from the unconditional half towards and beyond the other: %s %j",
+    async (dtype, shape) => {
+      const device = await testDevice();
+      const x = values(shape.reduce((a, b) => a * b));
+      using eps = Tensor.from(device, x, shape, dtype);
+      using y = guidance(eps, 1.75);
+      const half = x.length / 2;
+      expect([y.dtype, y.shape]).toEqual(["f32", [shape[0]! / 2, ...shape.slice(1)]]);
+      expectClose(
+        await y.read(),
+        x.slice(0, half).map((u, i) => u + 1.75 * (x[half + i]! - u)),
+        1e-6,
+      );
+    },
+  );
 
   it("wants two halves", async () => {
     const device = await testDevice();
