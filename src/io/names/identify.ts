@@ -154,7 +154,11 @@ function adapters(n: Names): Finding | undefined {
     const query = n.find(/attn2\.to_k\.weight$/);
     const width = query === undefined ? 0 : (n.shape(query)![1] ?? 0);
     const family = width === 768 ? "SD 1.5" : width === 1024 ? "SD 2" : width === 2048 ? "SDXL" : "an unknown model";
-    return ["controlnet", `a ControlNet for ${family} in ${form}'s names`, { names: form, crossAttentionDim: width }];
+    return [
+      "controlnet",
+      `a ControlNet for ${family} in ${form === "LDM" ? "LDM's" : "diffusers'"} names`,
+      { names: form, crossAttentionDim: width },
+    ];
   }
   if (n.some(/^(adapter\.)?body\.\d+\.block1\./) && n.some(/^(adapter\.)?conv_in\./))
     return ["t2i-adapter", "a T2I-Adapter"];
@@ -205,7 +209,8 @@ function lora(n: Names, parts: readonly { readonly module: string; readonly spel
 function embeddingOf(n: Names): readonly [number, number] | undefined {
   if (n.all.length > 4) return undefined;
   const name =
-    n.find(/^(emb_params|clip_l|tensor)$|^string_to_param\.|^<.+>$/) ?? (n.all.length === 1 ? n.all[0] : undefined);
+    n.find(/^(emb_params|clip_l|tensor)$|^string_to_param\.|^<.+>$/) ??
+    n.all.find((only) => n.all.length === 1 && !only.includes("."));
   const shape = name === undefined ? undefined : n.shape(name);
   if (!shape || shape.length < 1 || shape.length > 2) return undefined;
   const [vectors, width] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];

@@ -112,10 +112,8 @@ async function unscaled(file: WeightFile, module: LoraModule, shape: readonly nu
           : await whole(module.w2);
       return kronecker(w1, w2, shape);
     }
-    case "diff": {
-      const { data } = await read(file, module.diff);
-      return data;
-    }
+    default:
+      return (await read(file, module.diff)).data;
   }
 }
 
