@@ -11,7 +11,7 @@ import { slices, type Geometry } from "./gemm-slices.js";
 import { ACTIVATIONS, type Activation } from "./elementwise.js";
 
 /** Which shader runs: `plain` is the readable reference and fits everything. */
-export type GemmVariant = "plain" | "cpu" | "gpu";
+export type GemmVariant = "plain" | "cpu" | "gpu" | "matrix";
 
 export interface Epilogue {
   readonly x2?: Tensor | undefined;
@@ -44,9 +44,9 @@ export function gemm(
   const [outH, outW] = g.output;
   const unit = bytesPerElement(dtype);
   const activation = ACTIVATIONS[e.activation ?? "none"];
-  const variant = e.variant ?? choose(capabilities, c1, c2);
-  const geglu = e.geglu ?? false;
-  const { code, tile, columns } = kernel(variant, { dtype, packed, c1, c2, geglu, activation });
+  const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation };
+  const variant = e.variant ?? choose(capabilities, operands, y.size / width, outputs);
+  const { code, tile, columns } = kernel(variant, operands);
 
   /** A range of a tensor from an aligned offset on, with the elements to skip. */
   const span = (t: Tensor | undefined, from: number, count: number) => {
@@ -80,31 +80,37 @@ export function gemm(
       code,
       bindings: ranges.map((r) => r.binding),
       params: [
-        ...[
-          s.frames,
-          s.rows,
-          outW,
-          outputs,
-          c1,
-          c2,
-          padded,
-          panel,
-          ...g.kernel,
-          g.stride,
-          g.top,
-          g.left,
-          ...g.input,
-          ...g.source,
-        ],
-        ...[s.sourceRows, s.sourceRow, s.row, ranges[0].skip, ranges[1].skip, ranges[6].skip, ranges[5].skip, s.frame],
+        // sizes
+        s.frames,
+        s.rows,
+        outW,
+        outputs,
+        c1,
+        c2,
+        padded,
+        panel,
+        ...g.kernel,
+        g.stride,
+        g.top,
+        g.left,
+        ...g.input,
+        ...g.source,
+        // this slice
+        s.sourceRows,
+        s.sourceRow,
+        s.row,
+        ranges[0].skip,
+        ranges[1].skip,
+        ranges[6].skip,
+        ranges[5].skip,
+        s.frame,
+        // epilogue
         e.rowBias ? g.frames / e.rowBias.shape[0]! : 0,
-        ...[
-          Number(e.bias !== undefined),
-          Number(e.residual !== undefined),
-          Number(packed.dtype === "f16"),
-          activation,
-          groupsX,
-        ],
+        Number(e.bias !== undefined),
+        Number(e.residual !== undefined),
+        Number(packed.dtype === "f16"),
+        activation,
+        groupsX,
       ],
       workgroups: [groupsX, Math.ceil((variant === "plain" ? width : outputs) / columns), Math.ceil(groups / groupsX)],
       flops: 2 * rows * outputs * (c1 + c2) * g.kernel[0] * g.kernel[1],
@@ -113,12 +119,18 @@ export function gemm(
   }
 }
 
-/** The fastest variant that this adapter and these channels allow. */
-function choose(c: Capabilities, c1: number, c2: number): GemmVariant {
-  // All but the plain variant take eight channels of one source at a time.
-  if (c2 > 0 && c1 % 8 !== 0) return "plain";
-  if (c.kind === "gpu") return "gpu";
-  return c.subgroups && c.subgroupSize === 8 ? "cpu" : "plain";
+/**
+ * The fastest variant for these operands:
+ *   plain   two sources of which the first does not end on a multiple of eight channels; any other adapter
+ *   cpu     software adapters with subgroups of 8 lanes
+ *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
+ *   gpu     other GPUs, f32, narrow layers
+ */
+function choose(c: Capabilities, o: Operands, rows: number, outputs: number): GemmVariant {
+  if (o.c2 > 0 && o.c1 % 8 !== 0) return "plain";
+  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? "cpu" : "plain";
+  const half = o.dtype === "f16" && o.packed.dtype === "f16";
+  return half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16 ? "matrix" : "gpu";
 }
 
 /** Reading of f16 weights, and widening to four columns, by columns of a lane. */
@@ -156,9 +168,10 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
     ...(any ? { octet: shaders["lib/octet-any"], octet2: shaders["lib/octet2-any"] } : {}),
     ...(!any && dtype === "f16" ? { octet: shaders["lib/octet-f16"], octet2: shaders["lib/octet2-f16"] } : {}),
   };
-  if (variant === "gpu") {
+  if (variant === "gpu" || variant === "matrix") {
+    const shader = variant === "gpu" ? shaders["gemm-gpu"] : shaders["gemm-matrix"];
     const pair = half ? { W: "vec4<u32>", pair: shaders["lib/pair-f16"] } : {};
-    return { code: specialize(shaders["gemm-gpu"], { ...common, ...pair }), tile: 64, columns: 64 };
+    return { code: specialize(shader, { ...common, ...pair }), tile: 64, columns: 64 };
   }
   const lane = (panel / 8) as 1 | 2 | 4;
   const of = (type: string) => (lane === 1 ? type : `vec${lane}<${type}>`);

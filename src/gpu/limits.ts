@@ -19,7 +19,7 @@ export interface Capabilities {
   /** Lanes of a subgroup where the adapter fixes the number, else 0. */
   readonly subgroupSize: number;
   readonly timestamps: boolean;
-  /** `chromium-experimental-subgroup-matrix`: tensor cores. */
+  /** `chromium-experimental-subgroup-matrix` with 16 × 16 × 16 products of f16 summed up in f32: tensor cores. */
   readonly subgroupMatrix: boolean;
   /** A software adapter (llvmpipe, SwiftShader, WARP) wants other kernels than a GPU. */
   readonly kind: "cpu" | "gpu";
@@ -61,6 +61,21 @@ export function isSoftware(info: GPUAdapterInfo): boolean {
   );
 }
 
+/** Whether an adapter multiplies 16 × 16 × 16 blocks of f16 with f32 sums (its experimental list of matrix sizes). */
+function hasMatrix16(info: GPUAdapterInfo): boolean {
+  interface MatrixSize {
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+    readonly componentType: string;
+    readonly resultComponentType: string;
+  }
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<MatrixSize> };
+  return [...subgroupMatrixConfigs].some(
+    (c) => c.M === 16 && c.N === 16 && c.K === 16 && c.componentType === "f16" && c.resultComponentType === "f32",
+  );
+}
+
 /** Reads a device's capabilities. `force` lowers limits or hides features, for tests and for reproducing other machines. */
 export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}): Capabilities {
   const { limits, features } = gpu;
@@ -83,7 +98,7 @@ export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}
     subgroups: features.has("subgroups"),
     subgroupSize: min === max ? min : 0,
     timestamps: features.has("timestamp-query"),
-    subgroupMatrix: features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName),
+    subgroupMatrix: features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName) && hasMatrix16(info),
     kind: isSoftware(info) ? "cpu" : "gpu",
     name,
     ...force,

@@ -38,7 +38,7 @@ describe("packGemm", () => {
     const device = await testDevice();
     const raw = Tensor.from(device, count(8), [8, 1]);
     using packed = device.scope(() => packGemm([raw], "f32", true, "w"));
-    expect([...(await packed.read()).slice(0, 8)]).toEqual([1, 5, 2, 6, 3, 7, 4, 8]);
+    expect(Array.from((await packed.read()).slice(0, 8))).toEqual([1, 5, 2, 6, 3, 7, 4, 8]);
     raw.dispose();
   });
 

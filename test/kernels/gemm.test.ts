@@ -1,0 +1,126 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { conv2d, packConv2d } from "../../kernels/conv2d.js";
+import type { GemmVariant } from "../../kernels/gemm.js";
+import { linear, packLinear } from "../../kernels/linear.js";
+import { Device } from "../../src/gpu/device.js";
+import type { Capabilities } from "../../src/gpu/limits.js";
+import { openDevice } from "../../src/gpu/open.js";
+import { nodeGPU } from "../../src/node-device.js";
+import { Tensor } from "../../src/tensor/tensor.js";
+import { shaders } from "../../shaders/index.js";
+import { expectClose, F16_TOLERANCE } from "../support/allclose.js";
+import { testDevice } from "../support/device.js";
+
+/** A tensor without values. */
+const room = (device: Device, shape: number[], dtype: "f32" | "f16") => Tensor.empty(device, shape, dtype, "room");
+
+describe("choice of a variant", () => {
+  const chosen = (limits: Partial<Capabilities>, dtype: "f32" | "f16", channels: readonly [number, number?]) => {
+    using device = Device.dry(limits);
+    const [c1, c2 = 0] = channels;
+    const w = packLinear(room(device, [64, c1 + c2], dtype));
+    device.resetCounts();
+    linear(room(device, [64, c1], dtype), w, c2 > 0 ? { x2: room(device, [64, c2], dtype) } : {});
+    const [code = ""] = device.counts.codes;
+    const idea: Record<GemmVariant, string> = {
+      plain: "one invocation an output",
+      cpu: "no value is loaded twice",
+      gpu: "share what they read through workgroup memory",
+      matrix: "for tensor cores",
+    };
+    return (Object.keys(idea) as GemmVariant[]).filter((v) => code.includes(idea[v]));
+  };
+  const software = { kind: "cpu", subgroups: true, subgroupSize: 8 } as const;
+  const tensorCores = { kind: "gpu", subgroups: true, subgroupSize: 32, subgroupMatrix: true } as const;
+
+  it.each<[string, Partial<Capabilities>, "f32" | "f16", [number, number?], GemmVariant]>([
+    ["software, subgroups of 8", software, "f32", [24], "cpu"],
+    ["software, other subgroups", { ...software, subgroupSize: 4 }, "f32", [24], "plain"],
+    ["software, two sources", software, "f16", [16, 24], "cpu"],
+    ["two sources, the first with an odd end", software, "f32", [12, 24], "plain"],
+    ["a GPU", { kind: "gpu" }, "f16", [24], "gpu"],
+    ["tensor cores, f16", tensorCores, "f16", [24], "matrix"],
+    ["tensor cores, f32", tensorCores, "f32", [24], "gpu"],
+    ["tensor cores, wide subgroups", { ...tensorCores, subgroupSize: 0 }, "f16", [24], "gpu"],
+  ])("%s", (_, limits, dtype, channels, variant) => {
+    expect(chosen(limits, dtype, channels)).toEqual([variant]);
+  });
+});
+
+describe("tensor cores", async () => {
+  // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
+  const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const adapter = await gpu.requestAdapter();
+  const device = await openDevice(adapter!);
+  afterAll(() => device.dispose());
+
+  it.each([
+    ["one source", [1, 8, 8, 16], undefined, {}],
+    ["two sources", [1, 8, 8, 16], [1, 8, 8, 8], {}],
+    ["any channels", [1, 8, 8, 9], undefined, { activation: "silu" }],
+  ] as const)("compile: %s", async (_, shape, second, options) => {
+    await device.drain();
+    device.scope(() => {
+      const x = room(device, [...shape], "f16");
+      const x2 = second && room(device, [...second], "f16");
+      const w = packConv2d(room(device, [40, shape[3] + (second?.[3] ?? 0), 3, 3], "f16"));
+      const residual = room(device, [1, 8, 8, 40], "f16");
+      const y = conv2d(x, w, { ...options, x2, residual, padding: [1, 1, 1, 1], variant: "matrix" });
+      expect(y.shape).toEqual([1, 8, 8, 40]);
+    });
+    await expect(device.drain()).resolves.toBeUndefined();
+    expect([...device.counts.codes].filter((c) => c.includes("subgroupMatrixMultiplyAccumulate"))).not.toEqual([]);
+  });
+
+  it("compile: GEGLU", async () => {
+    device.scope(() => {
+      const w = packLinear(room(device, [64, 16], "f16"), { geglu: true });
+      linear(room(device, [20, 16], "f16"), w, { bias: room(device, [64], "f32"), variant: "matrix" });
+    });
+    await expect(device.drain()).resolves.toBeUndefined();
+  });
+});
+
+/** The matrix shader with its matrix units spelt out: 32 lanes own eight sums of each 16 × 16 block. */
+function withoutMatrixUnits(source: string): string {
+  return source
+    .replace(/^(enable chromium|diagnostic).*$/gm, "")
+    .replace(/^alias (Left|Right|Sum) = .*$/gm, (_, name: string) =>
+      name === "Sum" ? "alias Sum = array<f32, 8>;" : `struct ${name} { at: u32, stride: u32 }`,
+    )
+    .replace(/subgroupMatrixLoad<(\w+)>\(&\w+, (.+), false, (\w+)\);/g, "$1($2, $3);")
+    .replace(/subgroupMatrixMultiplyAccumulate\(/g, "multiplyBlocks(t % 32u, ")
+    .replace(
+      /subgroupMatrixStore\(&sums, (.+), acc\[q\], false, 16u\);/,
+      "for (var e = 0u; e < 8u; e++) { sums[$1 + t % 32u * 8u + e] = acc[q][e]; }",
+    ).concat(`
+      fn multiplyBlocks(lane: u32, l: Left, r: Right, sum: Sum) -> Sum {
+        var result = sum;
+        for (var e = 0u; e < min(8u, p.c_padded); e++) { // bounds the compiler does not unroll
+          let row = (lane * 8u + e) / 16u;
+          let column = (lane * 8u + e) % 16u;
+          for (var k = 0u; k < min(16u, p.c_padded); k++) {
+            result[e] += f32(tile_a[l.at + row * l.stride + k]) * f32(tile_b[r.at + k * r.stride + column]);
+          }
+        }
+        return result;
+      }`);
+}
+
+it("the matrix shader's tiles are right: the same values with its matrix units spelt out", async () => {
+  const device = await testDevice();
+  const own = shaders["gemm-matrix"];
+  Object.assign(shaders, { "gemm-matrix": withoutMatrixUnits(own) });
+  try {
+    const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 1.7) + Math.cos(i * 0.31));
+    const x = Tensor.from(device, values(2 * 7 * 6 * 24), [2, 7, 6, 24], "f16");
+    const w = packConv2d(Tensor.from(device, values(72 * 24 * 9), [72, 24, 3, 3], "f16"));
+    const bias = Tensor.from(device, values(72), [72]);
+    const options = { bias, padding: [1, 1, 1, 1] } as const;
+    using expected = conv2d(x, w, { ...options, variant: "plain" });
+    using y = conv2d(x, w, { ...options, variant: "matrix" });
+    expectClose(await y.read(), await expected.read(), F16_TOLERANCE);
+  } finally {
+    Object.assign(shaders, { "gemm-matrix": own });
+  }
+});
