@@ -68,8 +68,23 @@ export { fileListFolder, memoryFolder, subfolder, urlFolder, type Folder } from 
 export {
   openSafetensors,
   Safetensors,
+  streamSafetensors,
   writeSafetensors,
+  type TensorChunk,
   type TensorInfo,
   type TensorToWrite,
 } from "./io/safetensors.js";
+export { openWeights, openWeightsFolder, type WeightEntry, type WeightFile } from "./io/weight-files.js";
+export { identify, identifyFolder, type CheckpointKind, type Identity } from "./io/names/identify.js";
+export { loraDelta } from "./io/names/lora-delta.js";
+export { readLora, type Lora, type LoraModule } from "./io/names/lora.js";
+export { readMotion, type MotionFile } from "./io/names/motion.js";
+export { joinSingleFile, splitSingleFile, type SingleFile } from "./io/names/single-file.js";
+
+// Pictures
+export { encodeApng, type AnimationOptions } from "./io/apng.js";
+export { PictureError } from "./io/errors.js";
+export { encodeGif, type Dither, type GifOptions } from "./io/gif.js";
+export { decodePng, encodePng } from "./io/png.js";
+export { readRecipe, recipeTexts, recipeToCommand, type Recipe } from "./io/recipe.js";
 export { version } from "./version.js";
