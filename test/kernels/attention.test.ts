@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { AttentionVariant } from "../../kernels/attention-run.js";
-import { attention, temporalAttention, type Columns } from "../../kernels/attention.js";
+import { attention, temporalAttention, type AttentionVariant, type Columns } from "../../kernels/attention.js";
 import type { Device } from "../../src/gpu/device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
