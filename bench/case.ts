@@ -9,6 +9,12 @@ export interface PreparedBench {
   run(): Tensor;
   /** The same values by the plain kernel or on the host, to check `run` before it is timed. */
   expected(): Promise<ArrayLike<number>>;
+  /** Which of the values of `run` are those of `expected`; default all. */
+  sample?(values: Float32Array): ArrayLike<number>;
+  /** Waits for what `setup` could not do at once: loading weights. */
+  ready?(): Promise<void>;
+  /** Frees what the scope of `setup` does not hold. */
+  dispose?(): void;
   /** Arithmetic of one run, and the bytes it must move at least. */
   readonly flops: number;
   readonly bytes: number;

@@ -2,9 +2,9 @@
 
 import type { Tensor } from "../src/tensor/tensor.js";
 
-/** Values in -1 … 1 without structure, the same in every run. */
-export function noise(n: number): Float32Array {
-  let state = 1;
+/** Values in -1 … 1 without structure, the same in every run for a seed. */
+export function noise(n: number, seed = 1): Float32Array {
+  let state = seed;
   return Float32Array.from({ length: n }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return state / 2 ** 31 - 1;

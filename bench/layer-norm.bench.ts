@@ -1,0 +1,29 @@
+// LayerNorm of Stable Diffusion's first level, 32×32 latents, 16 frames.
+
+import { layerNorm } from "../kernels/layer-norm.js";
+import { bytesPerElement } from "../src/tensor/dtype.js";
+import { Tensor } from "../src/tensor/tensor.js";
+import type { BenchCase } from "./case.js";
+import { noise, read } from "./operands.js";
+
+function norm(name: string, rows: number, channels: number): BenchCase {
+  return {
+    name,
+    setup(device, dtype) {
+      const n = rows * channels;
+      const x = Tensor.from(device, noise(n), [rows, channels], dtype, "x");
+      const weight = Tensor.from(device, noise(channels), [channels], "f32", "weight");
+      const bias = Tensor.from(device, noise(channels).toReversed(), [channels], "f32", "bias");
+      const options = { eps: 1e-5, weight, bias, label: name };
+      return {
+        run: () => layerNorm(x, options),
+        expected: () => read(layerNorm(x, { ...options, variant: "plain" })),
+        flops: 8 * n,
+        bytes: 2 * n * bytesPerElement(dtype),
+        tolerance: dtype === "f32" ? 1e-5 : 2e-3,
+      };
+    },
+  };
+}
+
+export const cases: BenchCase[] = [norm("layer-norm-16384x320", 16384, 320)];
