@@ -5,6 +5,7 @@ import { CheckpointError } from "../io/errors.js";
 import { subfolder, type Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
 import { readRecipe, recipeToCommand } from "../io/recipe.js";
+import { identify } from "../io/names/identify.js";
 import { readLora } from "../io/names/lora.js";
 import { openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
 import { bytes, count, table } from "./format.js";
@@ -94,7 +95,7 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
   ];
   return {
     path,
-    kind: lora ? `LoRA (${lora.kind})` : kindOf(new Set(entries.map((e) => e.name))),
+    kind: lora ? `a LoRA (${lora.kind}, ${lora.spellings.join(" and ")} spelling)` : identify(file).description,
     format: file.format,
     tensors: entries.length,
     parameters: elements.reduce((n, e) => n + e, 0),
@@ -112,29 +113,6 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
     metadata: Object.fromEntries(file.metadata),
     notes: file.notes,
   };
-}
-
-/** Marks by which a network is known: a name, or the beginning of one. */
-const MARKS: readonly (readonly [string, (names: ReadonlySet<string>, has: (start: string) => boolean) => boolean])[] =
-  [
-    ["Stable Diffusion checkpoint in one file", (_, has) => has("model.diffusion_model.") && has("first_stage_model.")],
-    ["SDXL checkpoint in one file", (_, has) => has("conditioner.embedders.")],
-    ["ControlNet", (_, has) => has("controlnet_cond_embedding.") || has("control_model.")],
-    [
-      "UNet with motion modules",
-      (n, has) => n.has("conv_in.weight") && [...n].some((x) => x.includes("motion_modules.")) && has("down_blocks."),
-    ],
-    ["motion modules", (n) => [...n].some((x) => x.includes("motion_modules."))],
-    ["UNet", (n, has) => n.has("conv_in.weight") && has("down_blocks.") && has("time_embedding.")],
-    ["VAE", (_, has) => has("decoder.") && has("encoder.")],
-    ["CLIP text encoder", (_, has) => has("text_model.")],
-    ["textual inversion", (n) => n.has("emb_params") || n.has("string_to_param")],
-    ["IP-Adapter", (_, has) => has("ip_adapter.") || has("image_proj.")],
-  ];
-
-function kindOf(names: ReadonlySet<string>): string {
-  const has = (start: string) => [...names].some((n) => n.startsWith(start));
-  return MARKS.find(([, test]) => test(names, has))?.[0] ?? "weights of a network not known here";
 }
 
 function width(dtype: string): number {

@@ -24,8 +24,13 @@ export interface Parameter<P> {
 /** Packs raw tensors (PyTorch shapes, f32 or f16, on the device) into what a kernel reads. */
 export type Pack<P> = (raw: readonly Tensor[]) => P;
 
-/** Changes a raw weight before it is packed (merging LoRAs); returns the same tensor where it has nothing to add. */
-export type Patch = (name: string, raw: Tensor) => Tensor;
+/** Changes raw weights before they are packed (merging LoRAs). */
+export interface Patch {
+  /** Called before `apply`: reads what a weight's change needs. */
+  prepare(name: string): Promise<void>;
+  /** The changed weight; the same tensor where there is nothing to change. */
+  apply(name: string, raw: Tensor): Tensor;
+}
 
 class Slot<P> implements Parameter<P> {
   readonly names: readonly string[];
@@ -172,6 +177,7 @@ export class WeightStore {
     let inFlight = 0;
     for (const slot of slots) {
       options.signal?.throwIfAborted();
+      for (const name of slot.names) await options.patch?.prepare(name);
       const data = await Promise.all(slot.names.map((name) => source.read(name, typeOf(name))));
       disposeOf(slot.packed);
       slot.packed = this.#pack(
@@ -216,7 +222,7 @@ export class WeightStore {
         const name = slot.names[i]!;
         const t = Tensor.empty(this.device, slot.shapes[i]!, dtype, name);
         if (data) t.write(data);
-        return patch ? patch(name, t) : t;
+        return patch ? patch.apply(name, t) : t;
       });
       return slot.pack(tensors);
     });

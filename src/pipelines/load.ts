@@ -100,7 +100,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     dispose();
     throw error;
   } finally {
-    loras.dispose();
+    await loras.close();
   }
   const motion = stores.unet.count((name) => name.includes("motion_modules."));
   const pipeline = new AnimateDiffPipeline({

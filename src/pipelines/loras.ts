@@ -1,4 +1,5 @@
-// LoRAs merged into raw weights while they load: W + Σ weight · alpha / rank · up · down, in f32, rounded once when packed.
+// LoRAs merged into raw weights while they load, in f32, rounded once when the result is packed. Plain low-rank changes
+// are multiplied on the device, the other forms (LoCon cores, LoHa, LoKr, whole differences) on the host.
 
 import { cast } from "../../kernels/elementwise.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
@@ -7,6 +8,9 @@ import type { Device } from "../gpu/device.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
 import { headerHash } from "../io/header-hash.js";
+import { identify } from "../io/names/identify.js";
+import { loraDelta } from "../io/names/lora-delta.js";
+import { readLora, type LoraModule, type LowRank } from "../io/names/lora.js";
 import { openWeights, type WeightFile } from "../io/weight-files.js";
 import type { Patch, WeightStore } from "../nn/weights.js";
 import { elements } from "../tensor/shape.js";
@@ -26,122 +30,144 @@ export interface LoraInfo {
   readonly hash: string;
 }
 
-/** One low-rank change of one weight, by its names in the file. */
-interface Term {
+/** One file's change of one weight. */
+interface Change {
   readonly file: WeightFile;
-  readonly down: string;
-  readonly up: string;
-  readonly rank: number;
-  /** weight · alpha / rank */
-  readonly scale: number;
+  readonly module: LoraModule;
+  /** The user's weight. */
+  readonly weight: number;
 }
+
+/** A change with its values read, ready to be merged: `scale` · (up · down), or `scale` · delta. */
+type ReadChange =
+  | {
+      readonly kind: "low-rank";
+      readonly up: Float32Array;
+      readonly down: Float32Array;
+      readonly rank: number;
+      readonly scale: number;
+      readonly name: string;
+    }
+  | { readonly kind: "whole"; readonly delta: Float32Array; readonly scale: number };
 
 /** LoRAs, opened and matched to the networks' weights. */
 export interface Loras {
   readonly info: readonly LoraInfo[];
   /** What the loading of a network does to each raw weight. */
   patch(network: Network): Patch;
-  dispose(): void;
+  close(): Promise<void>;
 }
 
 type Network = "text" | "unet" | "vae";
 
-const PREFIXES: Readonly<Record<Network, string>> = { text: "lora_te_", unet: "lora_unet_", vae: "lora_vae_" };
-
 /**
- * Opens LoRA files in kohya's spelling (`lora_unet_…lora_down.weight`, `.lora_up.weight`, `.alpha`) and matches them to
- * the networks. @throws CheckpointError for a file that changes nothing here, or is damaged
+ * Opens LoRA files of any spelling and form and matches them to the networks.
+ * @throws CheckpointError for a file that is none, or that changes nothing here
  */
 export async function openLoras(
   device: Device,
   files: readonly { readonly source: ByteSource; readonly weight: number }[],
   stores: Readonly<Record<Network, WeightStore>>,
 ): Promise<Loras> {
-  const targets = new Map<string, { network: Network; name: string }>();
-  for (const [network, store] of Object.entries(stores) as [Network, WeightStore][])
-    for (const { name } of store.wanted())
-      if (name.endsWith(".weight"))
-        targets.set(PREFIXES[network] + name.slice(0, -".weight".length).replaceAll(".", "_"), { network, name });
-
-  const terms: Record<Network, Map<string, Term[]>> = { text: new Map(), unet: new Map(), vae: new Map() };
-  const data = new Map<WeightFile, Map<string, Float32Array>>();
+  const shapes: Record<Network, Map<string, readonly number[]>> = { text: new Map(), unet: new Map(), vae: new Map() };
+  for (const network of ["text", "unet"] as const)
+    for (const { name, shape } of stores[network].wanted()) shapes[network].set(name, shape);
+  const changes: Record<Network, Map<string, Change[]>> = { text: new Map(), unet: new Map(), vae: new Map() };
   const info: LoraInfo[] = [];
-  for (const { source, weight } of files) {
-    const file = await openWeights(source);
-    const values = new Map<string, Float32Array>();
-    data.set(file, values);
-    const modules = [...file.entries()]
-      .filter((e) => e.name.endsWith(".lora_down.weight"))
-      .map((e) => e.name.slice(0, -".lora_down.weight".length));
-    let matched = 0;
-    let first: { rank: number; alpha: number } | undefined;
-    for (const module of modules) {
-      const target = targets.get(module);
-      const down = `${module}.lora_down.weight`;
-      const up = `${module}.lora_up.weight`;
-      if (!target || !file.has(up)) continue;
-      const rank = file.entry(down).shape[0] ?? 0;
-      const read = async (name: string) => new Float32Array((await file.read(name, "f32")).slice().buffer);
-      const alpha = file.has(`${module}.alpha`) ? ((await read(`${module}.alpha`))[0] ?? rank) : rank;
-      values.set(down, await read(down));
-      values.set(up, await read(up));
-      const list = terms[target.network].get(target.name) ?? [];
-      list.push({ file, down, up, rank, scale: (weight * alpha) / rank });
-      terms[target.network].set(target.name, list);
-      first ??= { rank, alpha };
-      matched++;
+  const open: WeightFile[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(open.map((f) => f.close()));
+  };
+  try {
+    for (const { source, weight } of files) {
+      const file = await openWeights(source);
+      open.push(file);
+      const { kind, description } = identify(file);
+      if (kind !== "lora" && kind !== "unknown")
+        throw new CheckpointError(`${file.name} is no LoRA: it is ${description}`);
+      const lora = await readLora(file);
+      let matched = 0;
+      for (const [name, module] of lora.modules) {
+        const network = (["unet", "text"] as const).find((n) => shapes[n].has(`${name}.weight`));
+        if (!network) continue;
+        if (module.doraScale !== undefined)
+          throw new CheckpointError(
+            `${file.name} is a DoRA (it carries magnitudes), which cannot be merged yet; use a plain LoRA`,
+          );
+        const key = `${name}.weight`;
+        changes[network].set(key, [...(changes[network].get(key) ?? []), { file, module, weight }]);
+        matched++;
+      }
+      const total = lora.modules.size + lora.unmatched.length;
+      if (matched === 0)
+        throw new CheckpointError(
+          `${file.name}: none of its ${total} LoRA modules match this model; it is made for another model family`,
+        );
+      const first = [...lora.modules.values()][0];
+      info.push({
+        name: file.name,
+        weight,
+        matched,
+        total,
+        rank: first?.rank ?? 0,
+        alpha: first?.alpha ?? 0,
+        hash: await headerHash(file),
+      });
     }
-    if (matched === 0)
-      throw new CheckpointError(
-        `${source.name}: none of its ${modules.length} LoRA modules match this model; it is made for another model family, or in a spelling that is not read yet (kohya's lora_unet_… is)`,
-      );
-    info.push({
-      name: source.name,
-      weight,
-      matched,
-      total: modules.length,
-      rank: first?.rank ?? 0,
-      alpha: first?.alpha ?? 0,
-      hash: await headerHash(file),
-    });
+  } catch (error) {
+    await close();
+    throw error;
   }
 
   return {
     info,
-    patch: (network) => (name, raw) => {
-      const changes = terms[network].get(name);
-      return changes ? merge(device, raw, changes, data) : raw;
+    close,
+    patch: (network) => {
+      const ready = new Map<string, readonly ReadChange[]>();
+      return {
+        prepare: async (name) => {
+          const found = changes[network].get(name);
+          if (found) ready.set(name, await Promise.all(found.map((c) => read(c, shapes[network].get(name)!))));
+        },
+        apply: (name, raw) => {
+          const found = ready.get(name);
+          ready.delete(name);
+          return found ? merge(device, raw, found) : raw;
+        },
+      };
     },
-    dispose: () => data.clear(),
   };
 }
 
-/** W + Σ scale · up · down as f32 `W.shape`; up is `[n, r]` (or `[n, r, 1, 1]`), down `[r, k…]`. */
-function merge(
-  device: Device,
-  raw: Tensor,
-  changes: readonly Term[],
-  data: ReadonlyMap<WeightFile, ReadonlyMap<string, Float32Array>>,
-): Tensor {
+async function read({ file, module, weight }: Change, shape: readonly number[]): Promise<ReadChange> {
+  if (module.type !== "lora" || module.mid !== undefined)
+    return { kind: "whole", delta: await loraDelta(file, module, shape), scale: weight };
+  const { up, down, rank, alpha } = module as LowRank;
+  const values = async (name: string) => new Float32Array((await file.read(name, "f32")).slice().buffer);
+  const [a, b] = [await values(up), await values(down)];
+  const n = shape[0] ?? 0;
+  if (a.length !== n * rank || b.length * n !== rank * elements(shape))
+    throw new CheckpointError(
+      `${file.name}: ${down} and ${up} of rank ${rank} do not fit a weight [${shape.join(", ")}]; the LoRA is made for another model`,
+    );
+  return { kind: "low-rank", up: a, down: b, rank, scale: (weight * alpha) / rank, name: down };
+}
+
+/** W + Σ changes, f32 in W's shape; up is `[n, r]` (or `[n, r, 1, 1]`), down `[r, k…]`. */
+function merge(device: Device, raw: Tensor, changes: readonly ReadChange[]): Tensor {
   const n = raw.shape[0] ?? 0;
   const k = elements(raw.shape) / n;
   const base = raw.dtype === "f32" ? raw : cast(raw, "f32");
-  return changes.reduce((sum, { file, down, up, rank, scale }) => {
-    const values = data.get(file)!;
-    const [a, b] = [values.get(up)!, values.get(down)!];
-    if (a.length !== n * rank || b.length !== rank * k)
-      throw new CheckpointError(`${file.name}: ${down} and ${up} of rank ${rank} do not fit the weight ${String(raw)}`);
-    const delta = matmul(
-      Tensor.from(device, a, [n, rank], "f32", up),
-      Tensor.from(device, b, [rank, k], "f32", down),
-      "merge LoRA",
-    );
-    return linearCombination(
-      [
-        [sum, 1],
-        [delta.reshape(raw.shape), scale],
-      ],
-      "merge LoRA",
-    );
+  return changes.reduce((sum, change) => {
+    const delta =
+      change.kind === "whole"
+        ? Tensor.from(device, change.delta, raw.shape, "f32", "LoRA difference")
+        : matmul(
+            Tensor.from(device, change.up, [n, change.rank], "f32", change.name),
+            Tensor.from(device, change.down, [change.rank, k], "f32", change.name),
+            "merge LoRA",
+          ).reshape(raw.shape);
+    const terms = [[sum, 1] as const, [delta, change.scale] as const];
+    return linearCombination(terms, "merge LoRA");
   }, base);
 }
