@@ -14,7 +14,7 @@ export interface LoadOptions extends ModelSources {
   readonly loras?: readonly { readonly source: ByteSource; readonly weight: number }[];
   /** Storage of weights and activations; default f16 where the device can compute with it. */
   readonly precision?: "f32" | "f16";
-  /** Default: "joint" for diffusers' adapters. */
+  /** Default: "joint" for diffusers' adapters, "frame" for original files. */
   readonly motionNorm?: "joint" | "frame";
   /** Loads the VAE's encoder too (for video to video); default false. */
   readonly encoder?: boolean;
@@ -112,13 +112,11 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     vae: models.vae,
     scheduler: files.scheduler,
     maxFrames: models.maxFrames,
-    motionNorm: options.motionNorm ?? "joint",
+    motionNorm: options.motionNorm ?? files.motionNorm,
     dispose,
   });
-  const warnings =
-    models.maxFrames === undefined
-      ? [`${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`]
-      : [];
+  const still = `${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`;
+  const warnings = models.maxFrames === undefined ? [still, ...files.notes] : files.notes;
   return {
     pipeline,
     info: {

@@ -1,22 +1,37 @@
-// The files of a text-to-video model, opened: configurations, tokenizer, and one source of weights per network. Reads
-// headers only; weights stream when the networks load.
+// The files of a text-to-video model, opened: a base model, its motion modules and what replaces its parts, as one source
+// of weights per network. Reads headers only; weights stream when the networks load.
 
-import { CheckpointError } from "../io/errors.js";
-import { subfolder, type Folder } from "../io/folder.js";
-import { headerHash } from "../io/header-hash.js";
-import { joinWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
 import type { ByteSource } from "../io/byte-source.js";
-import { CLIPTokenizer, type CLIPTokenizerFiles } from "../models/clip/tokenizer.js";
-import { parseSchedulerConfig, type SchedulerConfig } from "../schedulers/index.js";
-import type { ModelConfigs, NamedConfig } from "./build.js";
+import { CheckpointError } from "../io/errors.js";
+import type { Folder } from "../io/folder.js";
+import { headerHash } from "../io/header-hash.js";
+import { identify } from "../io/names/identify.js";
+import { readMotion } from "../io/names/motion.js";
+import { renameWeights } from "../io/names/renamed.js";
+import { isLdmVae, vaeTable } from "../io/names/vae.js";
+import { VAE_PREFIX } from "../io/names/single-file.js";
+import { joinWeights, openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
+import type { CLIPTokenizer } from "../models/clip/tokenizer.js";
+import type { SchedulerConfig } from "../schedulers/index.js";
+import {
+  openComponent,
+  openDiffusersFolder,
+  openSingleFile,
+  openTokenizer,
+  type BaseModel,
+  type Component,
+} from "./base-files.js";
+import type { ModelConfigs } from "./build.js";
+import { inferMotionConfig, inferVAEConfig } from "./infer-config.js";
 
 /** Where a model comes from. */
 export interface ModelSources {
-  /** A diffusers folder (model_index.json). */
+  /** A diffusers folder (model_index.json), or a checkpoint of Stable Diffusion 1.5 in one file. */
   readonly model: Folder | ByteSource;
-  /** A MotionAdapter folder; default: the model's own, where it has one. */
+  /** A MotionAdapter folder or file, or an original AnimateDiff or AnimateLCM file; default: the model's own, if any. */
   readonly motion?: Folder | ByteSource | undefined;
   readonly vae?: Folder | ByteSource | undefined;
+  /** Default: the model's; Stable Diffusion's where the model is a single file. */
   readonly tokenizer?: Folder | undefined;
 }
 
@@ -24,66 +39,58 @@ export interface ModelSources {
 export interface ModelFiles {
   readonly name: string;
   readonly motionName: string | undefined;
+  /** Over what these motion modules' GroupNorm averages in the code they come from. */
+  readonly motionNorm: "joint" | "frame";
   readonly configs: ModelConfigs;
   readonly scheduler: SchedulerConfig;
   readonly tokenizer: CLIPTokenizer;
   readonly weights: { readonly text: WeightFile; readonly unet: WeightFile; readonly vae: WeightFile };
   /** sha256 over names, types and shapes of each file's tensors. */
   readonly hashes: Readonly<Record<string, string>>;
+  /** What was left out, one sentence each. */
+  readonly notes: readonly string[];
   close(): Promise<void>;
 }
 
-/** Pipelines whose folders hold Stable Diffusion 1.x networks; others are refused by their own name. */
-const FAMILIES = /^(StableDiffusion|AnimateDiff)(?!.*(XL|3|Upscale|Inpaint|InstructPix2Pix|LatentUpscale))/;
+/** Motion modules, and how their own code normalises. */
+interface Motion extends Component {
+  readonly norm: "joint" | "frame";
+  readonly notes: readonly string[];
+}
 
 /** Opens a model. @throws CheckpointError naming the file, what was expected there and the cure */
 export async function openModel(sources: ModelSources): Promise<ModelFiles> {
   const open: WeightFile[] = [];
-  const keep = async (file: Promise<WeightFile>): Promise<WeightFile> => {
-    const f = await file;
-    open.push(f);
-    return f;
-  };
   const close = async (): Promise<void> => {
     await Promise.all(open.map((f) => f.close()));
   };
   try {
-    const model = folderOf(sources.model, "model");
-    await checkFamily(model);
-    const [textDir, unetDir] = [subfolder(model, "text_encoder"), subfolder(model, "unet")];
-    const vaeDir = sources.vae ? folderOf(sources.vae, "VAE") : subfolder(model, "vae");
-    const own = (await model.list()).some((p) => p === "motion_adapter/config.json")
-      ? subfolder(model, "motion_adapter")
-      : undefined;
-    const motionDir = sources.motion ? folderOf(sources.motion, "motion module") : own;
-    const unetConfig = await config(unetDir);
-    const motionConfig = motionDir && (await config(motionDir));
-    const configs: ModelConfigs = {
-      text: await config(textDir),
-      unet: unetConfig,
-      vae: await config(vaeDir),
-      ...(motionConfig && { motion: motionConfig }),
-    };
-    const text = await keep(openWeightsFolder(textDir));
-    const vae = await keep(openWeightsFolder(vaeDir));
-    const unetOnly = await keep(openWeightsFolder(unetDir));
-    const motion = motionDir && (await keep(openWeightsFolder(motionDir)));
-    const unet = motion
-      ? joinWeights(`${unetOnly.name} with ${motion.name}`, [withoutMotion(unetOnly), motion])
-      : unetOnly;
+    const base = isFolder(sources.model)
+      ? await openDiffusersFolder(sources.model, { tokenizer: !sources.tokenizer, vae: !sources.vae })
+      : await openSingleFile(sources.model);
+    for (const part of [base.unet, base.text, base.vae]) if (part) open.push(part.weights);
+    const vae = sources.vae ? await openVAE(sources.vae) : need(base.vae, base, "VAE", "give one with --vae");
+    const text = need(base.text, base, "text encoder", "use a checkpoint that has one");
+    const motionSource = sources.motion ?? base.motion;
+    const motion = motionSource && (await openMotion(motionSource));
+    if (sources.vae) open.push(vae.weights);
+    if (motion) open.push(motion.weights);
+    const inside = base.unet.config.json["_class_name"] === "UNetMotionModel" ? base.unet.config.name : undefined;
     return {
-      name: model.name,
-      motionName: motionDir?.name ?? (unetConfig.json["_class_name"] === "UNetMotionModel" ? unetDir.name : undefined),
-      configs,
-      scheduler: await schedulerConfig(model),
-      tokenizer: await tokenizer(sources.tokenizer ?? subfolder(model, "tokenizer")),
-      weights: { text, unet, vae },
+      name: base.name,
+      motionName: motion?.weights.name ?? inside,
+      motionNorm: motion?.norm ?? "joint",
+      configs: { text: text.config, unet: base.unet.config, vae: vae.config, ...(motion && { motion: motion.config }) },
+      scheduler: base.scheduler,
+      tokenizer: sources.tokenizer ? await openTokenizer(sources.tokenizer) : base.tokenizer,
+      weights: { text: text.weights, unet: withMotion(base.unet.weights, motion?.weights), vae: vae.weights },
       hashes: {
-        text: await headerHash(text),
-        unet: await headerHash(unetOnly),
-        vae: await headerHash(vae),
-        ...(motion && { motion: await headerHash(motion) }),
+        text: await headerHash(text.weights),
+        unet: await headerHash(base.unet.weights),
+        vae: await headerHash(vae.weights),
+        ...(motion && { motion: await headerHash(motion.weights) }),
       },
+      notes: [...base.notes, ...(motion?.notes ?? [])],
       close,
     };
   } catch (error) {
@@ -92,76 +99,59 @@ export async function openModel(sources: ModelSources): Promise<ModelFiles> {
   }
 }
 
-function folderOf(source: Folder | ByteSource, what: string): Folder {
-  if ("list" in source) return source;
-  throw new CheckpointError(
-    `${source.name}: a ${what} in a single file cannot be read yet; give the folder in diffusers' layout (config.json beside the weights)`,
-  );
+function isFolder(source: Folder | ByteSource): source is Folder {
+  return "list" in source;
 }
 
-async function checkFamily(model: Folder): Promise<void> {
-  const paths = await model.list();
-  if (!paths.includes("model_index.json")) {
-    const hint = paths.includes("config.json")
-      ? "; this looks like one component of a model: give the folder above it"
-      : "";
-    throw new CheckpointError(`${model.name} has no model_index.json, so it is no diffusers model folder${hint}`);
+function need(part: Component | undefined, base: BaseModel, what: string, cure: string): Component {
+  if (!part) throw new CheckpointError(`${base.name} has no ${what}; ${cure}`);
+  return part;
+}
+
+/** A VAE's folder, or a file in diffusers' or LDM's names. */
+async function openVAE(source: Folder | ByteSource): Promise<Component> {
+  if (isFolder(source)) return openComponent(source);
+  const file = await openWeights(source);
+  const { kind, description } = identify(file);
+  if (kind !== "vae") {
+    await file.close();
+    throw new CheckpointError(`${source.name} is no VAE: it is ${description}`);
   }
-  const { json } = await readJson(model, "model_index.json");
-  const family = String(json["_class_name"]);
-  if (!FAMILIES.test(family))
-    throw new CheckpointError(
-      `${model.name} is made for ${family}; AnimateLCM works with Stable Diffusion 1.5 models (StableDiffusionPipeline, AnimateDiffPipeline)`,
-    );
+  const names = { has: (name: string) => file.has(name) || file.has(VAE_PREFIX + name) };
+  const prefix = [...file.entries()].some((e) => e.name.startsWith(VAE_PREFIX)) ? VAE_PREFIX : "";
+  const weights = isLdmVae(names) ? renameWeights(file, vaeTable(file, prefix), file.name) : file;
+  return { config: inferVAEConfig(weights), weights };
 }
 
-/** A UNetMotionModel's file without its motion modules, where another motion file replaces them. */
-function withoutMotion(file: WeightFile): WeightFile {
-  const isMotion = (name: string) => name.includes("motion_modules.");
+/** Motion modules: a MotionAdapter's folder, or a file of any spelling. */
+async function openMotion(source: Folder | ByteSource): Promise<Motion> {
+  const hasConfig = isFolder(source) && (await source.list()).includes("config.json");
+  if (hasConfig) return { ...(await openComponent(source)), norm: "joint", notes: [] };
+  const file = isFolder(source) ? await openWeightsFolder(source) : await openWeights(source);
+  const { kind, description } = identify(file);
+  if (kind !== "motion" && kind !== "unet-motion") {
+    await file.close();
+    throw new CheckpointError(`${source.name} holds no motion modules for Stable Diffusion 1.5: it is ${description}`);
+  }
+  const { weights, original, positions, imageEncoder, notes } = readMotion(file);
   return {
-    ...file,
-    *entries() {
-      for (const e of file.entries()) if (!isMotion(e.name)) yield e;
-    },
-    has: (name) => !isMotion(name) && file.has(name),
+    config: inferMotionConfig(weights, positions),
+    weights,
+    norm: original ? "frame" : "joint",
+    notes: imageEncoder ? [...notes, "its image encoder (image to video) is not used in text to video"] : notes,
   };
 }
 
-function config(folder: Folder): Promise<NamedConfig> {
-  return readJson(folder, "config.json");
-}
-
-async function readJson(folder: Folder, path: string): Promise<NamedConfig> {
-  const name = `${folder.name}/${path}`;
-  const text = await folder.readText(path);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(`${name} is not valid JSON: download it again`, { cause });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw new CheckpointError(`${name} should be a JSON object`);
-  return { name, json: json as Record<string, unknown> };
-}
-
-async function schedulerConfig(model: Folder): Promise<SchedulerConfig> {
-  const path = "scheduler/scheduler_config.json";
-  return (await model.list()).includes(path) ? parseSchedulerConfig(await model.readText(path)) : {};
-}
-
-async function tokenizer(folder: Folder): Promise<CLIPTokenizer> {
-  const paths = await folder.list();
-  const optional = async (path: string) => (paths.includes(path) ? (await readJson(folder, path)).json : undefined);
-  const [tokenizerConfig, specialTokensMap] = [
-    await optional("tokenizer_config.json"),
-    await optional("special_tokens_map.json"),
-  ];
-  const { json: vocab } = await readJson(folder, "vocab.json");
-  return CLIPTokenizer.fromFiles({
-    vocab: vocab as CLIPTokenizerFiles["vocab"],
-    merges: await folder.readText("merges.txt"),
-    ...(tokenizerConfig && { config: tokenizerConfig }),
-    ...(specialTokensMap && { specialTokensMap }),
-  });
+/** The UNet's file with its motion modules, those of another file in place of its own. */
+function withMotion(unet: WeightFile, motion: WeightFile | undefined): WeightFile {
+  if (!motion) return unet;
+  const isMotion = (name: string) => name.includes("motion_modules.");
+  const still: WeightFile = {
+    ...unet,
+    *entries() {
+      for (const e of unet.entries()) if (!isMotion(e.name)) yield e;
+    },
+    has: (name) => !isMotion(name) && unet.has(name),
+  };
+  return joinWeights(`${unet.name} with ${motion.name}`, [still, motion]);
 }
