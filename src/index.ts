@@ -60,6 +60,16 @@ export {
   type StepEvent,
 } from "./pipelines/animatediff.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
+export {
+  loadPipeline,
+  type LoadedPipeline,
+  type LoadOptions,
+  type LoadStage,
+  type ModelInfo,
+} from "./pipelines/load.js";
+export type { LoraInfo } from "./pipelines/loras.js";
+export type { ModelSources } from "./pipelines/model-files.js";
+export { planPipeline, type Plan, type StagePlan } from "./pipelines/plan.js";
 
 // Files
 export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";

@@ -38,8 +38,3 @@ export function table(rows: readonly (readonly string[])[], right: readonly bool
     )
     .join("\n");
 }
-
-/** A word as a POSIX shell takes it. */
-export function shellQuote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}

@@ -1,9 +1,12 @@
 // Where a run's results go: checked before the work, written whole or not at all after it.
 
+import { messageOf } from "../io/errors.js";
 import { checkWritable, outputFormat, writeAtomically, writeClip, type ClipOptions } from "../io/output.js";
 import type { Clip } from "../io/frames.js";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { FramesEvent } from "../pipelines/animatediff.js";
+import { UsageError } from "./failure.js";
+import { LATER_SUFFIXES, notYet } from "./later.js";
 
 export { checkWritable };
 
@@ -13,9 +16,15 @@ export interface OutputTarget {
   write(clip: Clip, options: ClipOptions): Promise<string>;
 }
 
-/** @throws OutputError where the path's suffix or folder cannot be written */
+/** @throws UsageError for a suffix that is not written, OutputError where the folder does not take it */
 export async function outputTarget(path: string): Promise<OutputTarget> {
-  outputFormat(path);
+  const later = LATER_SUFFIXES.find((suffix) => path.toLowerCase().endsWith(suffix));
+  if (later !== undefined) throw notYet(`--output ${path}: writing ${later}`, "use .png (animated) or .gif");
+  try {
+    outputFormat(path);
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error });
+  }
   await checkWritable(path);
   return {
     write: async (clip, options) => {

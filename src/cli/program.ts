@@ -1,8 +1,9 @@
 // The command line: verbs and their options. Each verb's work is a module of its own, loaded when it is called, so that
 // `--help` answers at once.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { version } from "../version.js";
+import type { BenchArguments } from "./bench.js";
 import { LATER_VERBS, notYet } from "./later.js";
 import { addRunOptions, type RunArguments } from "./options.js";
 
@@ -56,6 +57,23 @@ export function program(): Command {
     .description("Lists the WebGPU adapters of this machine, what they offer and what is missing.")
     .option("--json", "print one JSON array on stdout")
     .action(async (options: { json?: boolean }) => (await import("./devices.js")).devices(options));
+
+  main
+    .command("bench")
+    .summary("time the kernels at the model's real layer shapes")
+    .description(
+      "Times the kernels at the model's real layer shapes; each result is checked first. Prints GFLOPS, GB/s and the share of this adapter's measured peak.",
+    )
+    .argument("[name...]", "cases to run, * at the end for all that begin so (default: all; a wrong name lists them)")
+    .addOption(new Option("--precision <f32|f16>", "(default: f16 where the adapter has it)").choices(["f32", "f16"]))
+    .option(
+      "--peers",
+      "time onnxruntime's WebGPU provider beside, turn by turn, in f32 (installs it into a temporary folder)",
+    )
+    .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")
+    .option("--json", "print one JSON array on stdout")
+    .option("-q, --quiet", "no progress")
+    .action(async (names: string[], options: BenchArguments) => (await import("./bench.js")).bench(names, options));
 
   addRunOptions(
     main

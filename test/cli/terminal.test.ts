@@ -1,7 +1,7 @@
 // Progress: redrawn on a terminal, plain lines elsewhere, silent when quiet; and numbers as people read them.
 
 import { describe, expect, it } from "vitest";
-import { bytes, count, seconds, shellQuote, table } from "../../src/cli/format.js";
+import { bytes, count, seconds, table } from "../../src/cli/format.js";
 import { messageOf, statusOf, Interrupted, UsageError } from "../../src/cli/failure.js";
 import { Terminal } from "../../src/cli/terminal.js";
 
@@ -93,15 +93,6 @@ describe("format", () => {
         [false, true],
       ),
     ).toBe("a      1\nbcd  200");
-  });
-
-  it("quotes words for a shell", () => {
-    expect(["plain-1.0/x", "two words", "it's", ""].map(shellQuote)).toEqual([
-      "plain-1.0/x",
-      "'two words'",
-      String.raw`'it'\''s'`,
-      "''",
-    ]);
   });
 });
 

@@ -1,0 +1,70 @@
+// kineograph bench: the kernels at the model's real layer shapes, each checked before it is timed.
+
+import { cases } from "../../bench/index.js";
+import { peerTable, runPeers } from "../../bench/peers.js";
+import { runBench, type BenchResult } from "../../bench/run.js";
+import { openAdapter } from "./adapters.js";
+import { UsageError } from "./failure.js";
+import { interruptible } from "./interrupt.js";
+import { Terminal } from "./terminal.js";
+
+export interface BenchArguments {
+  readonly precision?: "f32" | "f16";
+  readonly peers?: boolean;
+  readonly device?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Names of all cases, for the help. */
+export function benchNames(): readonly string[] {
+  return cases.map((c) => c.name);
+}
+
+export async function bench(names: readonly string[], a: BenchArguments): Promise<void> {
+  const unknown = names.find((n) => !n.endsWith("*") && !benchNames().includes(n));
+  if (unknown !== undefined)
+    throw new UsageError(
+      `bench ${unknown}: no such case; there are\n${benchNames()
+        .map((n) => `  ${n}`)
+        .join("\n")}`,
+    );
+  if (a.peers === true && a.precision === "f16")
+    throw new UsageError("--peers compares in f32; leave out --precision f16");
+  const terminal = new Terminal({ quiet: a.quiet });
+  await interruptible(async (signal) => {
+    using device = await openAdapter(a.device);
+    terminal.say(device.capabilities.name);
+    if (a.peers === true) {
+      const results = await runPeers(device, {
+        names,
+        onMessage: (message) => terminal.say(message),
+        onResult: ({ name }) => {
+          terminal.step(name);
+          signal.throwIfAborted();
+        },
+      });
+      console.log(a.json === true ? JSON.stringify(results) : peerTable(results).join("\n"));
+      return;
+    }
+    if (a.json !== true) console.log(line("", "ms", "GFLOPS", "GB/s", "of peak"));
+    const results = await runBench(device, {
+      names,
+      ...(a.precision && { precision: a.precision }),
+      signal,
+      onResult: (r) => {
+        if (a.json !== true) console.log(row(r));
+      },
+    });
+    if (a.json === true) console.log(JSON.stringify(results));
+  });
+}
+
+function row({ name, dtype, ms, gflops, gbps, share }: BenchResult): string {
+  const digits = (n: number) => (n < 10 ? n.toFixed(2) : n.toFixed(1));
+  return line(`${name} ${dtype}`, digits(ms), digits(gflops), digits(gbps), `${(100 * share).toFixed(0)} %`);
+}
+
+function line(name: string, ...columns: readonly string[]): string {
+  return name.padEnd(42) + columns.map((c) => c.padStart(10)).join("");
+}
