@@ -1,18 +1,16 @@
-// GIF: one palette for the whole clip, unchanged pixels left transparent. Dithering is blue noise unless another is asked for:
-// error diffusion gives the smoothest single frame, but everything behind a moving thing shimmers, and the file grows by half;
-// Bayer's matrix shows its grid; without dithering skies fall into bands. Source: GIF89a. LZW and colours by gifenc.
+// GIF: one palette for the whole clip, dithered (dither.ts), unchanged pixels left transparent.
+// Source: GIF89a specification. LZW and the choice of colours by gifenc.
 
 import * as module from "gifenc";
-import { BLUE_NOISE_SIZE, blueNoise } from "./blue-noise.js";
 import type { AnimationOptions } from "./apng.js";
 import { PictureError } from "./errors.js";
 import { checkClip, frameOf, type Clip } from "./frames.js";
+import { Dithering, type Dither } from "./dither.js";
 
 // Node sees gifenc's CommonJS build (all under `default`), bundlers its ES build.
 const gifenc = "quantize" in module.default ? module.default : module;
 
-/** How colours outside the palette are mixed. */
-export type Dither = "blue-noise" | "bayer" | "floyd-steinberg" | "none";
+export type { Dither } from "./dither.js";
 
 export interface GifOptions extends AnimationOptions {
   /** Default: blue noise. */
@@ -32,12 +30,12 @@ export function encodeGif(clip: Clip, options: GifOptions): Uint8Array {
     throw new RangeError(`GIF: ${width}x${height} is more than its 65535 pixels a side`);
   if (!(options.fps > 0)) throw new RangeError(`frames per second: ${options.fps} is not above 0`);
   const palette = gifenc.quantize(sample(clip), COLORS);
-  const indexer = new Indexer(palette);
+  const dithering = new Dithering(palette, options.dither ?? "blue-noise");
   const gif = gifenc.GIFEncoder({ initialCapacity: width * height });
   let before: Uint8Array | undefined;
   for (let i = 0; i < count; i++) {
     options.signal?.throwIfAborted();
-    const index = indexer.frame(clip, i, options.dither ?? "blue-noise");
+    const index = dithering.apply(frameOf(clip, i));
     // Hundredths of a second; rounding the end of each frame keeps the clip's length right for any rate.
     const delay = 10 * (Math.round(((i + 1) * 100) / options.fps) - Math.round((i * 100) / options.fps));
     const shown = before ? changes(before, index) : index;
@@ -91,93 +89,6 @@ function sample(clip: Clip): Uint8Array {
     out[at + 3] = 255;
   }
   return out;
-}
-
-/** Bayer's 8 × 8 matrix as thresholds in (−0.5, 0.5). */
-function bayer(): Float32Array {
-  return Float32Array.from({ length: 64 }, (_, i) => {
-    const [x, y] = [i % 8, Math.floor(i / 8)];
-    let v = 0;
-    for (let bit = 0; bit < 3; bit++) v = (v << 2) | ((((x ^ y) >> bit) & 1) << 1) | ((y >> bit) & 1);
-    return (v + 0.5) / 64 - 0.5;
-  });
-}
-
-/** Maps pixels to palette entries. */
-class Indexer {
-  readonly #palette: readonly (readonly number[])[];
-  /** Nearest entry by 6 bits a channel, found when first asked for; −1 where not yet. */
-  readonly #nearest = new Int16Array(2 ** 18).fill(-1);
-  /** How far dithering moves a colour: the typical distance between neighbouring palette entries. */
-  readonly #spread: number;
-
-  constructor(palette: readonly (readonly number[])[]) {
-    this.#palette = palette;
-    const gaps = palette.map((a, i) => {
-      let least = Infinity;
-      palette.forEach((b, j) => {
-        if (i !== j) least = Math.min(least, Math.max(...a.map((v, c) => Math.abs(v - b[c]!))));
-      });
-      return least;
-    });
-    this.#spread = palette.length < 2 ? 0 : gaps.toSorted((a, b) => a - b)[Math.floor(gaps.length / 2)]!;
-  }
-
-  frame(clip: Clip, index: number, dither: Dither): Uint8Array {
-    if (dither === "floyd-steinberg") return this.#diffused(clip, index);
-    const { width, height } = clip;
-    const { rgba } = frameOf(clip, index);
-    const [map, side] = dither === "bayer" ? [bayer(), 8] : [blueNoise(), BLUE_NOISE_SIZE];
-    const spread = dither === "none" ? 0 : this.#spread;
-    const out = new Uint8Array(width * height);
-    for (let y = 0, p = 0; y < height; y++)
-      for (let x = 0; x < width; x++, p++) {
-        const shift = spread * map[(y % side) * side + (x % side)]!;
-        out[p] = this.#find(rgba[p * 4]! + shift, rgba[p * 4 + 1]! + shift, rgba[p * 4 + 2]! + shift);
-      }
-    return out;
-  }
-
-  /** Floyd and Steinberg's error diffusion: 7, 3, 5 and 1 sixteenths to the right, below left, below and below right. */
-  #diffused(clip: Clip, index: number): Uint8Array {
-    const { width, height } = clip;
-    const { rgba } = frameOf(clip, index);
-    const out = new Uint8Array(width * height);
-    const errors = new Float32Array((width + 2) * (height + 1) * 3);
-    for (let y = 0; y < height; y++)
-      for (let x = 0; x < width; x++) {
-        const p = y * width + x;
-        const e = (y * (width + 2) + x + 1) * 3;
-        const wanted = [0, 1, 2].map((c) => rgba[p * 4 + c]! + errors[e + c]!);
-        const found = this.#find(wanted[0]!, wanted[1]!, wanted[2]!);
-        out[p] = found;
-        const below = e + (width + 2) * 3;
-        for (let c = 0; c < 3; c++) {
-          const off = wanted[c]! - this.#palette[found]![c]!;
-          errors[e + 3 + c]! += (off * 7) / 16;
-          errors[below - 3 + c]! += (off * 3) / 16;
-          errors[below + c]! += (off * 5) / 16;
-          errors[below + 3 + c]! += off / 16;
-        }
-      }
-    return out;
-  }
-
-  #find(r: number, g: number, b: number): number {
-    const clamp = (v: number) => (v < 0 ? 0 : v > 255 ? 63 : v >> 2);
-    const key = (clamp(r) << 12) | (clamp(g) << 6) | clamp(b);
-    const known = this.#nearest[key]!;
-    if (known >= 0) return known;
-    // The middle of the 4 × 4 × 4 colours that share the key; weights as the eye's, roughly.
-    const [r0, g0, b0] = [(key >> 12) * 4 + 1.5, ((key >> 6) & 63) * 4 + 1.5, (key & 63) * 4 + 1.5];
-    let best = 0;
-    let least = Infinity;
-    this.#palette.forEach((color, i) => {
-      const d = 3 * (color[0]! - r0) ** 2 + 4 * (color[1]! - g0) ** 2 + 2 * (color[2]! - b0) ** 2;
-      if (d < least) [best, least] = [i, d];
-    });
-    return (this.#nearest[key] = best);
-  }
 }
 
 /** The comments of a GIF file. @throws PictureError when it is none or is cut off. */

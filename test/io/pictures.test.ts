@@ -165,7 +165,7 @@ describe("GIF", () => {
     expect(() => gifComments(new Uint8Array(9))).toThrow(/no GIF/);
   });
 
-  it("finds comments in mutated files, or fails with an error of ours", () => {
+  it("finds comments under mutation, or fails with an error of ours", () => {
     const chance = new Chance(5);
     const original = encodeGif(movingSquare(6, 5, 2), { fps: 8, texts: { kineograph: "x" } });
     let found = 0;
