@@ -147,10 +147,7 @@ async function open(
     graph: {
       name: "layer",
       node: nodes.map((n) => ({ ...n, attribute: Object.entries(n.attribute ?? {}).map(attribute) })),
-      input: [
-        ...Object.entries(inputs).map(([name, shape]) => value(name, 1, shape)),
-        ...Object.entries(layer.integers ?? {}).map(([name, v]) => value(name, 7, [v.length])),
-      ],
+      input: Object.entries(inputs).map(([name, shape]) => value(name, 1, shape)),
       initializer: Object.entries(layer.integers ?? {}).map(([name, v]) => ({
         name,
         dataType: 7,

@@ -10,7 +10,7 @@ export interface BenchOptions {
   readonly names?: readonly string[];
   /** Storage of weights and activations; default f16 where the adapter has it. */
   readonly precision?: "f32" | "f16";
-  /** Measured repeats, at least 5; default 7. */
+  /** Measured repeats, at least and by default 5. */
   readonly repeats?: number;
   /** Called with each result as it comes. */
   readonly onResult?: (result: BenchResult) => void;
@@ -55,7 +55,7 @@ export async function runBench(device: Device, options: BenchOptions = {}): Prom
     options.signal?.throwIfAborted();
     const bench = await prepare(device, c, dtype);
     try {
-      const ms = await median(options.repeats ?? 7, () => time(device, bench));
+      const ms = await median(options.repeats ?? 5, () => time(device, bench));
       results.push(rate(c.name, dtype, ms, bench.prepared, peak));
     } finally {
       bench.dispose();
@@ -75,13 +75,14 @@ export interface WarmBench {
 
 /** Sets up, checks and warms up. @throws Error where the result is not what the case expects */
 export async function prepare(device: Device, c: BenchCase, dtype: "f32" | "f16"): Promise<WarmBench> {
-  const { result: prepared, dispose } = device.hold(() => c.setup(device, dtype));
+  const held = device.hold(() => c.setup(device, dtype));
+  const prepared = held.result;
   const warm = {
     prepared,
     count: 1,
     dispose: () => {
       prepared.dispose?.();
-      dispose();
+      held.dispose();
     },
   };
   try {

@@ -20,10 +20,9 @@ const CONFIG = parseUNetConfig(
 
 /** Values as test/reference/unet_bench.py makes them: matrices of unit gain, norms around 1. */
 function weight(name: string, shape: readonly number[]): Float32Array {
-  const values = noise(
-    elements(shape),
-    [...name].reduce((sum, c) => sum + c.charCodeAt(0), 0),
-  );
+  let seed = 0;
+  for (let i = 0; i < name.length; i++) seed += name.charCodeAt(i);
+  const values = noise(elements(shape), seed);
   if (shape.length > 1) {
     const gain = Math.sqrt(3 / elements(shape.slice(1)));
     return values.map((v) => v * gain);
@@ -43,7 +42,11 @@ function source(store: WeightStore): WeightSource {
 /** The network on `device` and what one evaluation takes. */
 function build(device: Device, dtype: "f32" | "f16") {
   const store = new WeightStore(device, dtype);
-  const unet = new UNetMotionModel(store.root, CONFIG, parseMotionConfig({}, CONFIG, "narrow motion modules"));
+  const unet = new UNetMotionModel(
+    store.root,
+    CONFIG,
+    parseMotionConfig({ block_out_channels: CONFIG.blockOutChannels }, CONFIG, "narrow motion"),
+  );
   const type = dtype === "f16" && device.capabilities.f16 ? "f16" : "f32";
   const x = Tensor.from(device, noise(FRAMES * SIZE * SIZE * 4), [FRAMES, SIZE, SIZE, 4], type, "latents");
   const text = Tensor.from(device, noise(77 * 768, 2), [1, 77, 768], type, "text");
