@@ -11,7 +11,7 @@ import { slices, type Geometry } from "./gemm-slices.js";
 import { ACTIVATIONS, type Activation } from "./elementwise.js";
 
 /** Which shader runs: `plain` is the readable reference and fits everything. */
-export type GemmVariant = "plain" | "cpu" | "gpu" | "matrix";
+export type GemmVariant = "plain" | "cpu" | "block" | "gpu" | "matrix";
 
 export interface Epilogue {
   readonly x2?: Tensor | undefined;
@@ -121,14 +121,15 @@ export function gemm(
 
 /**
  * The fastest variant for these operands:
- *   plain   two sources of which the first does not end on a multiple of eight channels; any other adapter
+ *   plain   two sources of which the first does not end on a multiple of eight channels
  *   cpu     software adapters with subgroups of 8 lanes
+ *   block   other software adapters
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
  *   gpu     other GPUs, f32, narrow layers
  */
 function choose(c: Capabilities, o: Operands, rows: number, outputs: number): GemmVariant {
   if (o.c2 > 0 && o.c1 % 8 !== 0) return "plain";
-  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? "cpu" : "plain";
+  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? "cpu" : "block";
   const half = o.dtype === "f16" && o.packed.dtype === "f16";
   return half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16 ? "matrix" : "gpu";
 }
@@ -175,7 +176,7 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
   }
   const lane = (panel / 8) as 1 | 2 | 4;
   const of = (type: string) => (lane === 1 ? type : `vec${lane}<${type}>`);
-  const code = specialize(shaders["gemm-cpu"], {
+  const code = specialize(variant === "cpu" ? shaders["gemm-cpu"] : shaders["gemm-block"], {
     ...common,
     V: of("f32"),
     W: of(half ? "u32" : "f32"),
@@ -183,5 +184,5 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
     ...(half ? { quad: QUADS[lane] } : {}),
     ...(lane === 4 ? {} : { spread: SPREADS[lane] }),
   });
-  return { code, tile: 16, columns: panel };
+  return { code, tile: variant === "cpu" ? 16 : 32, columns: panel };
 }

@@ -25,6 +25,7 @@ describe("choice of a variant", () => {
     const idea: Record<GemmVariant, string> = {
       plain: "one invocation an output",
       cpu: "no value is loaded twice",
+      block: "an invocation keeps 8 output",
       gpu: "share what they read through workgroup memory",
       matrix: "for tensor cores",
     };
@@ -35,7 +36,7 @@ describe("choice of a variant", () => {
 
   it.each<[string, Partial<Capabilities>, "f32" | "f16", [number, number?], GemmVariant]>([
     ["software, subgroups of 8", software, "f32", [24], "cpu"],
-    ["software, other subgroups", { ...software, subgroupSize: 4 }, "f32", [24], "plain"],
+    ["software, other subgroups", { ...software, subgroupSize: 4 }, "f32", [24], "block"],
     ["software, two sources", software, "f16", [16, 24], "cpu"],
     ["two sources, the first with an odd end", software, "f32", [12, 24], "plain"],
     ["a GPU", { kind: "gpu" }, "f16", [24], "gpu"],

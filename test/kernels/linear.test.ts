@@ -12,13 +12,15 @@ const stored = fixture("kernels-gemm");
 const put = (device: Device, name: string, dtype: "f32" | "f16" = "f32") =>
   Tensor.from(device, stored(name).values, stored(name).shape, dtype, name);
 
-const variants: GemmVariant[] = ["plain", "cpu", "gpu"];
+const variants: GemmVariant[] = ["plain", "cpu", "block", "gpu"];
 const storage = [
   ["f32", "f32"],
   ["f32", "f16"],
   ["f16", "f16"],
 ] as const;
-const combinations = variants.flatMap((v) => storage.map(([x, w]) => [v, x, w] as const));
+const combinations = variants.flatMap((v) =>
+  storage.filter((s) => v !== "block" || s[0] !== s[1]).map(([x, w]) => [v, x, w] as const),
+);
 
 describe.each(combinations)("linear, %s, x %s, weights %s", (variant, dtype, weights) => {
   const tolerance = (k: number) => (dtype === "f32" ? f32Tolerance(k) : F16_TOLERANCE);
@@ -51,7 +53,9 @@ describe.each(combinations)("linear, %s, x %s, weights %s", (variant, dtype, wei
 
 describe("linear", () => {
   it.each(
-    variants.flatMap((v) => (["silu", "gelu", "gelu_tanh", "quick_gelu", "relu"] as const).map((a) => [v, a] as const)),
+    (["silu", "gelu", "gelu_tanh", "quick_gelu", "relu"] as const).flatMap((a) =>
+      (["plain", "cpu"] as const).map((v) => [v, a] as const),
+    ),
   )("applies activations as torch does: %s %s", async (variant, activation) => {
     const device = await testDevice();
     const [x, w, bias] = ["x", "w", "b"].map((t) => put(device, `${activation}.${t}`)) as [Tensor, Tensor, Tensor];
