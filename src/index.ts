@@ -6,10 +6,11 @@ export { Device, type Recording } from "./gpu/device.js";
 export { openDevice } from "./gpu/open.js";
 export { deviceDescriptor, TYPICAL, type Capabilities } from "./gpu/limits.js";
 export { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./gpu/errors.js";
-export type { BufferPool, MemoryUse, PoolBuffer } from "./gpu/pool.js";
+export type { Lifetime } from "./gpu/arena.js";
+export type { Arena, BufferPool, MemoryUse, PoolBuffer } from "./gpu/pool.js";
 export type { ProfileBatch, ProfileEntry, Profiler } from "./gpu/profiler.js";
 export type { Scoped } from "./gpu/scope.js";
-export type { Binding, Copy, Counts, Dispatch, Upload, Work } from "./gpu/work.js";
+export type { Binding, Copy, Counts, Dispatch, Replay, Upload, Work } from "./gpu/work.js";
 export { Tensor } from "./tensor/tensor.js";
 export type { DType } from "./tensor/dtype.js";
 export type { Shape } from "./tensor/shape.js";
@@ -35,6 +36,7 @@ export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig } from "./model
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
 export type { Clip } from "./models/unet/motion.js";
+export type { TextKeyValues } from "./nn/attention.js";
 export { AutoencoderKL, type Decoder, type Encoder } from "./models/vae/vae.js";
 export { parseVAEConfig, type VAEConfig } from "./models/vae/config.js";
 export {
@@ -49,6 +51,13 @@ export {
 
 // Samplers
 export * from "./schedulers/index.js";
+export type { DDIMOptions } from "./schedulers/ddim.js";
+export type { DPMSolverOptions } from "./schedulers/dpm-solver.js";
+export type { SigmaOptions } from "./schedulers/euler.js";
+export type { LCMOptions } from "./schedulers/lcm.js";
+export type { PNDMOptions } from "./schedulers/pndm.js";
+export type { TCDOptions } from "./schedulers/tcd.js";
+export type { UniPCOptions } from "./schedulers/unipc.js";
 
 // Pipelines
 export {
@@ -59,6 +68,8 @@ export {
   type PipelineParts,
   type StepEvent,
 } from "./pipelines/animatediff.js";
+export type { Conditioning, Denoiser } from "./pipelines/denoiser.js";
+export type { LatentSlots } from "./pipelines/latents.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
 export {
   loadPipeline,
@@ -84,17 +95,34 @@ export {
   type TensorInfo,
   type TensorToWrite,
 } from "./io/safetensors.js";
-export { openWeights, openWeightsFolder, type WeightEntry, type WeightFile } from "./io/weight-files.js";
+export {
+  openWeights,
+  openWeightsFolder,
+  type VariantOptions,
+  type WeightEntry,
+  type WeightFile,
+} from "./io/weight-files.js";
 export { identify, identifyFolder, type CheckpointKind, type Identity } from "./io/names/identify.js";
 export { loraDelta } from "./io/names/lora-delta.js";
-export { readLora, type Lora, type LoraModule } from "./io/names/lora.js";
+export {
+  readLora,
+  type Difference,
+  type Hadamard,
+  type Kronecker,
+  type Lora,
+  type LoraModule,
+  type LoraSpelling,
+  type LowRank,
+} from "./io/names/lora.js";
 export { readMotion, type MotionFile } from "./io/names/motion.js";
-export { joinSingleFile, splitSingleFile, type SingleFile } from "./io/names/single-file.js";
+export type { LoraTarget } from "./io/names/modules.js";
+export { joinSingleFile, splitSingleFile, type SingleFile, type SingleFileEntry } from "./io/names/single-file.js";
 
 // Pictures
 export { encodeApng, type AnimationOptions } from "./io/apng.js";
 export { PictureError } from "./io/errors.js";
+export type { Picture } from "./io/frames.js";
 export { encodeGif, type Dither, type GifOptions } from "./io/gif.js";
 export { decodePng, encodePng } from "./io/png.js";
-export { readRecipe, recipeTexts, recipeToCommand, type Recipe } from "./io/recipe.js";
+export { readRecipe, recipeTexts, recipeToCommand, type Recipe, type RecipeValue } from "./io/recipe.js";
 export { version } from "./version.js";
