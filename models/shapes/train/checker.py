@@ -85,7 +85,7 @@ def check(v):
     place, colours, shapes, ious = [], [], [], []
     for i, m in enumerate(object_masks(v, bg)):
         m = largest(m)
-        if m.sum() < 60:
+        if not 60 <= m.sum() <= 8192:  # nothing, or half of the picture: not an object
             continue
         place.append((i, D.XX[m].mean(), D.YY[m].mean(), np.sqrt(m.sum())))
         core = ndimage.binary_erosion(m, iterations=4)

@@ -270,8 +270,8 @@ def stage_words(a):
         for q, i in word.items():
             new.text_model.embeddings.token_embedding.weight[q] = 2.0 * fresh[i]
     opt = torch.optim.AdamW(new.parameters(), lr=1e-3, weight_decay=0.0)
-    for step in range(400):
-        set_lr(opt, cosine(step / 400, 1e-3), step, 20)
+    for step in range(200):
+        set_lr(opt, cosine(step / 200, 1e-3), step, 20)
         ids = tokens(tok, [D.caption(*D.ALL[i], rng, p_motion=0.95) for i in rng.randint(0, 960, 63)] + [""])
         with torch.no_grad():
             seen = torch.zeros(ids.shape + (6,))
@@ -282,7 +282,7 @@ def stage_words(a):
         loss.backward()
         opt.step()
         opt.zero_grad()
-        report("words", step, step / 400, 50, loss=loss)
+        report("words", step, step / 200, 50, loss=loss)
     ck["raw_text"] = new.state_dict()
     save(ck, f"{a.work}/words.pt")
 
