@@ -1,6 +1,7 @@
 // gemm.wgsl for software adapters whose subgroups are not of 8 lanes (SwiftShader). The idea: an invocation keeps 8 output
 // pixels × its columns of a panel in registers, so that each value loaded serves several multiplications; no workgroup
 // memory, whose barriers cost such adapters more than they save. Reads the pixels once a lane where gemm-cpu.wgsl shares them.
+// On llvmpipe 6 to 25 times as fast as gemm.wgsl.
 
 alias T = f32; // activations
 alias X = vec4<f32>; // unit in which x is read

@@ -1,7 +1,7 @@
 // gemm.wgsl for software adapters with subgroups of 8 (llvmpipe), where a load costs as much as a dozen multiplications.
 // The idea: no value is loaded twice. A subgroup owns 16 output pixels × one panel of columns; a lane loads 8 channels of
 // "its" pixels and its own columns of the weights, and shuffles hand the pixels' values round. Everything else stays in
-// registers. Against 8×4 outputs a lane with repeated loads: 1.4–2 times as fast.
+// registers. On llvmpipe some twice as fast as gemm-block.wgsl, and with f16 weights twice as fast again as with f32.
 enable subgroups;
 
 alias T = f32; // activations
