@@ -29,7 +29,9 @@ export const NO_ADAPTER =
   "later Debian and Ubuntu: apt-get install mesa-vulkan-drivers. `npm run demo` and `npm test` do this by themselves as root.";
 
 /** A device on the best adapter, or on the one whose name contains `adapter`. @throws Error where there is none */
-export async function openNodeDevice(options: { adapter?: string; force?: Partial<Capabilities> } = {}): Promise<Device> {
+export async function openNodeDevice(
+  options: { adapter?: string; force?: Partial<Capabilities> } = {},
+): Promise<Device> {
   const gpu = await nodeGPU(options.adapter === undefined ? [] : [`adapter=${options.adapter}`]);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error(NO_ADAPTER);

@@ -19,6 +19,7 @@ export function shapeText(shape: Shape): string {
 
 interface Shaped {
   readonly shape: Shape;
+  toString(): string;
 }
 
 function dims(x: Shaped, n: number, what: string): Shape {

@@ -88,7 +88,7 @@ describe("kineograph generate", () => {
     expect(report["dispatches"]).toBeGreaterThan(100);
     expect(report["pipelines"]).toBeLessThanOrEqual(40);
 
-    const clip = await decodePng(new Uint8Array(readFileSync(at("a.png"))));
+    const clip = decodePng(new Uint8Array(readFileSync(at("a.png"))));
     expect(clip).toMatchObject({ width: 32, height: 24, count: 3 });
     const latents = await openSafetensors(memorySource("l", new Uint8Array(readFileSync(at("l.safetensors")))));
     expect(latents.tensors.get("latents")).toMatchObject({
