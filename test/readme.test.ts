@@ -29,7 +29,7 @@ async function run(code: string): Promise<unknown[][]> {
   const printed: unknown[][] = [];
   const log = vi.spyOn(console, "log").mockImplementation((...values: unknown[]) => void printed.push(values));
   try {
-    // eslint-disable-next-line no-new-func -- running the README is the point
+    // oxlint-disable-next-line typescript/no-implied-eval -- running what the README says is the point
     await (new Function("modules", outputText) as (m: typeof modules) => Promise<void>)(modules);
   } finally {
     log.mockRestore();
