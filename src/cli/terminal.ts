@@ -38,7 +38,8 @@ export class Terminal {
     this.#drawn = now;
     const full = Math.round(Math.min(1, Math.max(0, share)) * BAR);
     const line = `${name.padEnd(9)} ${FULL.repeat(full)}${EMPTY.repeat(BAR - full)} ${note}`;
-    this.#stream.write(CLEAR + line.slice(0, (this.#stream.columns ?? 80) - 1));
+    const { columns = 0 } = this.#stream; // some terminals say 0
+    this.#stream.write(CLEAR + line.slice(0, (columns > 0 ? columns : 80) - 1));
   }
 
   /** Redraws at once, whatever was drawn just before. */
