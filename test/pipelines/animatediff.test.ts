@@ -1,8 +1,10 @@
 // Whole runs, prompt to pictures, against diffusers' AnimateDiffPipeline (test/reference/pipelines.py).
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../src/gpu/device.js";
-import { openFile, openFolder } from "../../src/io/node-file.js";
+import { memorySource } from "../../src/io/byte-source.js";
+import { openFolder } from "../../src/io/node-file.js";
 import type { AnimateDiffPipeline, FramesEvent, GenerationEvent } from "../../src/pipelines/animatediff.js";
 import { loadPipeline } from "../../src/pipelines/load.js";
 import type { GenerateOptions } from "../../src/pipelines/options.js";
@@ -35,9 +37,10 @@ function pipelineOf(
   let pipeline = loaded.get(key);
   if (!pipeline) {
     pipeline = (async () => {
-      const loras = await Promise.all(
-        lora.map(async ({ file, weight }) => ({ source: await openFile(fixturePath(file)), weight })),
-      );
+      const loras = lora.map(({ file, weight }) => ({
+        source: memorySource(file, readFileSync(fixturePath(file))),
+        weight,
+      }));
       return (await loadPipeline(device, { model: await openFolder(fixturePath(model)), loras, precision })).pipeline;
     })();
     loaded.set(key, pipeline);

@@ -1,8 +1,8 @@
 // Fixtures written by test/reference/*.py: tensors in PyTorch's layouts, with the cases' arguments in the metadata.
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { openFile } from "../../src/io/node-file.js";
-import { openSafetensors, type Safetensors } from "../../src/io/safetensors.js";
+import { memorySource, openSafetensors, type Safetensors } from "../../src/io/safetensors.js";
 import type { WeightSource } from "../../src/nn/weights.js";
 
 /** Path of a fixture. */
@@ -19,7 +19,8 @@ export class Fixture {
   }
 
   static async open(name: string): Promise<Fixture> {
-    return new Fixture(await openSafetensors(await openFile(fixturePath(name))));
+    // Read whole: fixtures live as long as the tests, and a file left open is closed with a warning.
+    return new Fixture(await openSafetensors(memorySource(name, readFileSync(fixturePath(name)))));
   }
 
   /** The JSON under a key of the metadata. */
