@@ -1,16 +1,15 @@
-// LoRAs merged into raw weights while they load, in f32, rounded once when the result is packed. Plain low-rank changes
-// are multiplied on the device, the other forms (LoCon cores, LoHa, LoKr, whole differences) on the host.
+// LoRAs merged into raw weights while they load, in f32, rounded once when the result is packed. Low-rank changes are
+// multiplied on the device, the other forms (LoHa, LoKr, whole differences) on the host.
 
-import { cast } from "../../kernels/elementwise.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
-import { matmul } from "../../kernels/matmul.js";
+import { mergeLora } from "../../kernels/merge-lora.js";
 import type { Device } from "../gpu/device.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
 import { headerHash } from "../io/header-hash.js";
 import { identify } from "../io/names/identify.js";
 import { loraDelta } from "../io/names/lora-delta.js";
-import { readLora, type LoraModule, type LowRank } from "../io/names/lora.js";
+import { readLora, type LoraModule } from "../io/names/lora.js";
 import { openWeights, type WeightFile } from "../io/weight-files.js";
 import type { Patch, WeightStore } from "../nn/weights.js";
 import { elements } from "../tensor/shape.js";
@@ -38,15 +37,21 @@ interface Change {
   readonly weight: number;
 }
 
-/** A change with its values read, ready to be merged: `scale` · (up · down), or `scale` · delta. */
+/** Values on the host with their shape in the file. */
+interface HostTensor {
+  readonly name: string;
+  readonly values: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** A change with its values read, ready to be merged: `scale` · up · (mid ·) down, or `scale` · delta. */
 type ReadChange =
   | {
       readonly kind: "low-rank";
-      readonly up: Float32Array;
-      readonly down: Float32Array;
-      readonly rank: number;
+      readonly up: HostTensor;
+      readonly down: HostTensor;
+      readonly mid: HostTensor | undefined;
       readonly scale: number;
-      readonly name: string;
     }
   | { readonly kind: "whole"; readonly delta: Float32Array; readonly scale: number };
 
@@ -140,34 +145,34 @@ export async function openLoras(
 }
 
 async function read({ file, module, weight }: Change, shape: readonly number[]): Promise<ReadChange> {
-  if (module.type !== "lora" || module.mid !== undefined)
-    return { kind: "whole", delta: await loraDelta(file, module, shape), scale: weight };
-  const { up, down, rank, alpha } = module as LowRank;
-  const values = async (name: string) => new Float32Array((await file.read(name, "f32")).slice().buffer);
-  const [a, b] = [await values(up), await values(down)];
+  if (module.type !== "lora") return { kind: "whole", delta: await loraDelta(file, module, shape), scale: weight };
+  const { rank, alpha } = module;
+  const tensor = async (name: string): Promise<HostTensor> => ({
+    name,
+    values: new Float32Array((await file.read(name, "f32")).slice().buffer),
+    shape: file.entry(name).shape,
+  });
+  const [up, down] = [await tensor(module.up), await tensor(module.down)];
+  const mid = module.mid === undefined ? undefined : await tensor(module.mid);
   const n = shape[0] ?? 0;
-  if (a.length !== n * rank || b.length * n !== rank * elements(shape))
+  if (up.values.length !== n * rank || (!mid && down.values.length * n !== rank * elements(shape)))
     throw new CheckpointError(
-      `${file.name}: ${down} and ${up} of rank ${rank} do not fit a weight [${shape.join(", ")}]; the LoRA is made for another model`,
+      `${file.name}: ${down.name} and ${up.name} of rank ${rank} do not fit a weight [${shape.join(", ")}]; the LoRA is made for another model`,
     );
-  return { kind: "low-rank", up: a, down: b, rank, scale: (weight * alpha) / rank, name: down };
+  return { kind: "low-rank", up, down, mid, scale: (weight * alpha) / rank };
 }
 
-/** W + Σ changes, f32 in W's shape; up is `[n, r]` (or `[n, r, 1, 1]`), down `[r, k…]`. */
+/** W + Σ changes, f32 in W's shape. */
 function merge(device: Device, raw: Tensor, changes: readonly ReadChange[]): Tensor {
-  const n = raw.shape[0] ?? 0;
-  const k = elements(raw.shape) / n;
-  const base = raw.dtype === "f32" ? raw : cast(raw, "f32");
-  return changes.reduce((sum, change) => {
-    const delta =
-      change.kind === "whole"
-        ? Tensor.from(device, change.delta, raw.shape, "f32", "LoRA difference")
-        : matmul(
-            Tensor.from(device, change.up, [n, change.rank], "f32", change.name),
-            Tensor.from(device, change.down, [change.rank, k], "f32", change.name),
-            "merge LoRA",
-          ).reshape(raw.shape);
-    const terms = [[sum, 1] as const, [delta, change.scale] as const];
-    return linearCombination(terms, "merge LoRA");
-  }, base);
+  const put = ({ values, shape, name }: HostTensor) => Tensor.from(device, values, shape, "f32", name);
+  const products = changes.flatMap((c) =>
+    c.kind === "low-rank" ? [{ up: put(c.up), down: put(c.down), mid: c.mid && put(c.mid), scale: c.scale }] : [],
+  );
+  const merged = mergeLora(raw, products, `merge LoRA ${raw.label}`);
+  const whole = changes.flatMap((c) => (c.kind === "whole" ? [c] : []));
+  return whole.reduce((sum, { delta, scale }) => {
+    const change = Tensor.from(device, delta, raw.shape, "f32", "LoRA difference");
+    const terms = [[sum, 1] as const, [change, scale] as const];
+    return linearCombination(terms, `merge LoRA ${raw.label}`);
+  }, merged);
 }
