@@ -7,6 +7,7 @@ import { openFile, openFolder } from "../io/node-file.js";
 import { readRecipe, recipeToCommand } from "../io/recipe.js";
 import { identify } from "../io/names/identify.js";
 import { readLora } from "../io/names/lora.js";
+import { storedBytes } from "../io/stored-types.js";
 import { openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
 import { bytes, count, table } from "./format.js";
 
@@ -84,23 +85,21 @@ async function inspectModel(
 }
 
 async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
-  const entries = [...file.entries()];
-  const perType: Record<string, number> = {};
-  for (const { dtype } of entries) perType[dtype] = (perType[dtype] ?? 0) + 1;
-  const elements = entries.map((e) => e.shape.reduce((n, d) => n * d, 1));
-  const lora = entries.some((e) => /lora|hada_w|lokr_w/.test(e.name)) ? await readLora(file) : undefined;
+  const { kind, description, tensors, parameters, dtypes } = identify(file);
+  const lora = kind === "lora" ? await readLora(file) : undefined;
   const modules = [...(lora?.modules.values() ?? [])];
-  const distinct = (key: "rank" | "alpha") => [
-    ...new Set(modules.flatMap((m) => (key in m ? [(m as unknown as Record<string, number>)[key] ?? 0] : []))),
-  ];
+  const distinct = (key: "rank" | "alpha") => [...new Set(modules.map((m) => m[key]))];
   return {
     path,
-    kind: lora ? `a LoRA (${lora.kind}, ${lora.spellings.join(" and ")} spelling)` : identify(file).description,
+    kind: lora ? `a LoRA (${lora.kind}, ${lora.spellings.join(" and ")} spelling)` : description,
     format: file.format,
-    tensors: entries.length,
-    parameters: elements.reduce((n, e) => n + e, 0),
-    bytes: entries.reduce((n, e, i) => n + (elements[i] ?? 0) * width(e.dtype), 0),
-    types: perType,
+    tensors,
+    parameters,
+    bytes: [...file.entries()].reduce(
+      (n, { shape, dtype }) => n + shape.reduce((m, d) => m * d, storedBytes(dtype)),
+      0,
+    ),
+    types: dtypes,
     ...(lora && {
       lora: {
         kind: lora.kind,
@@ -115,13 +114,8 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
   };
 }
 
-function width(dtype: string): number {
-  return Number(/\d+/.exec(dtype)?.[0] ?? 8) / 8;
-}
-
 function types({ types: perType }: Checkpoint): string {
   return Object.entries(perType)
-    .toSorted((a, b) => b[1] - a[1])
     .map(([type, n], _, all) => (all.length === 1 ? type : `${type} (${n})`))
     .join(", ");
 }

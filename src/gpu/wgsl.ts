@@ -8,7 +8,8 @@ const FUNCTION_LINE = (name: string) => new RegExp(`^fn\\s+${name}\\s*\\(.*\\}[ 
 /** Values of top-level declarations by name: an alias's type, a const's value, or the whole text of a function. */
 export type Replacements = Readonly<Record<string, string | number | boolean>>;
 
-const cache = new Map<string, string>();
+/** Source → replacements → text. The source is a key of its own, so that long strings are not joined at each dispatch. */
+const cache = new Map<string, Map<string, string>>();
 
 /**
  * Replaces, in a WGSL module, the right-hand side of top-level `alias NAME = …;` and `const NAME = …;` and whole
@@ -18,8 +19,10 @@ const cache = new Map<string, string>();
  * @throws Error where a name is not declared in the module: a misspelt tunable must not pass unnoticed.
  */
 export function specialize(source: string, replacements: Replacements): string {
-  const key = JSON.stringify(replacements) + source;
-  const known = cache.get(key);
+  const texts = cache.get(source) ?? new Map<string, string>();
+  cache.set(source, texts);
+  const key = JSON.stringify(replacements);
+  const known = texts.get(key);
   if (known !== undefined) return known;
   let text = source;
   for (const [name, value] of Object.entries(replacements)) {
@@ -38,9 +41,9 @@ export function specialize(source: string, replacements: Replacements): string {
     }
   }
   const spoken = text.replace(/\/\/.*$/gm, "");
-  if (/\bf16\b|\bh\b(?=\s*[;,)])/.test(spoken) && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
+  if (/\bf16\b/.test(spoken) && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
   if (/\bsubgroup[A-Z]\w*\(/.test(spoken) && !/^enable subgroups;/m.test(text)) text = `enable subgroups;\n${text}`;
-  cache.set(key, text);
+  texts.set(key, text);
   return text;
 }
 

@@ -52,11 +52,6 @@ export function storedBytes(type: StoredType): number {
   return BYTES[type];
 }
 
-/** Bytes per element when read. */
-export function readBytes(type: StoredType, as: ReadAs): number {
-  return as === "stored" ? BYTES[type] : as === "f32" ? 4 : 2;
-}
-
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The bytes on an 8-byte boundary, so that typed arrays can look at them; a copy only where needed. */

@@ -36,14 +36,12 @@ class Slot<P> implements Parameter<P> {
   readonly names: readonly string[];
   readonly shapes: readonly Shape[];
   readonly pack: Pack<P>;
-  readonly optional: boolean;
   packed: P | undefined;
 
-  constructor(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>, optional: boolean) {
+  constructor(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>) {
     this.names = names;
     this.shapes = shapes;
     this.pack = pack;
-    this.optional = optional;
   }
 
   get value(): P {
@@ -121,8 +119,8 @@ export class WeightStore {
   }
 
   /** @internal */
-  slot<P>(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>, optional = false): Parameter<P> {
-    const slot = new Slot(names, shapes, pack, optional);
+  slot<P>(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>): Parameter<P> {
+    const slot = new Slot(names, shapes, pack);
     this.#slots.push(slot);
     return slot;
   }
@@ -137,11 +135,9 @@ export class WeightStore {
         used.add(name);
         const entry = there.get(name);
         const shape = slot.shapes[i]!;
-        if (!entry) {
-          if (!slot.optional) problems.push(`missing: "${name}" ${shapeText(shape)}`);
-        } else if (!sameShape(entry.shape, shape)) {
+        if (!entry) problems.push(`missing: "${name}" ${shapeText(shape)}`);
+        else if (!sameShape(entry.shape, shape))
           problems.push(`misshapen: "${name}" is ${shapeText(entry.shape)}, expected ${shapeText(shape)}`);
-        }
       });
     }
     for (const name of there.keys())
@@ -166,9 +162,7 @@ export class WeightStore {
     const entries = new Map([...source.entries()].map((e) => [e.name, e]));
     const order = new Map([...entries.keys()].map((name, i) => [name, i]));
     const position = (s: Slot<unknown>) => order.get(s.names[0] ?? "") ?? -1;
-    const slots = this.#slots
-      .filter((s) => s.names.every((n) => entries.has(n)))
-      .toSorted((a, b) => position(a) - position(b));
+    const slots = this.#slots.toSorted((a, b) => position(a) - position(b));
     const typeOf = (name: string) => rawType(entries.get(name)!.dtype);
     const bytes = (s: Slot<unknown>) =>
       s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(typeOf(name)), 0);

@@ -48,19 +48,13 @@ export interface Identity {
 type Details = Record<string, string | number | boolean>;
 type Finding = readonly [kind: CheckpointKind, description: string, details?: Details];
 
-/** Kinds that something here takes. */
+/** Kinds that an option of the command line takes by themselves. */
 const USABLE: ReadonlySet<CheckpointKind> = new Set<CheckpointKind>([
   "sd15-single-file",
-  "unet",
   "unet-motion",
   "vae",
-  "text-encoder",
   "motion",
   "lora",
-  "controlnet",
-  "textual-inversion",
-  "ip-adapter",
-  "image-encoder",
   "diffusers-folder",
 ]);
 
