@@ -123,6 +123,16 @@ export { encodeApng, type AnimationOptions } from "./io/apng.js";
 export { PictureError } from "./io/errors.js";
 export type { Picture } from "./io/frames.js";
 export { encodeGif, type Dither, type GifOptions } from "./io/gif.js";
-export { decodePng, encodePng } from "./io/png.js";
+export { encodePng } from "./io/png.js";
+export { decodePng } from "./io/png-reader.js";
+export {
+  clipSource,
+  sampleVideo,
+  type SampledVideo,
+  type SampleOptions,
+  type TimedPicture,
+  type VideoInfo,
+  type VideoSource,
+} from "./io/video.js";
 export { readRecipe, recipeTexts, recipeToCommand, type Recipe, type RecipeValue } from "./io/recipe.js";
 export { version } from "./version.js";

@@ -3,3 +3,4 @@
 export { NO_ADAPTER, nodeGPU, openNodeDevice } from "./node-device.js";
 export { openFile, openFolder } from "./io/node-file.js";
 export { OutputError, writeAtomically, writeClip, type ClipOptions, type WriteOptions } from "./io/output.js";
+export { openVideo, readVideo } from "./io/video-file.js";

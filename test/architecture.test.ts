@@ -22,7 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["src/cli/", "src/web/"],
 ];
 /** What a browser cannot load. */
-const NODE_ONLY = /^(node:|webgpu$|commander$)/;
+const NODE_ONLY = /^(node:|webgpu$|sharp$|commander$)/;
 const CEILING = 400;
 
 function files(folder: string, suffix: string): string[] {

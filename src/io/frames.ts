@@ -46,3 +46,8 @@ export function fraction(value: number): readonly [number, number] {
   }
   return [n1, d1];
 }
+
+/** How long browsers show a frame that asks for this long: nothing is shown for 10 ms or less, but for 100 ms. */
+export function shownFor(seconds: number): number {
+  return seconds <= 0.01 ? 0.1 : seconds;
+}

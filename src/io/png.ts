@@ -1,14 +1,10 @@
-// PNG: chunks with their checksums, pictures written as RGB with a filter per row, pictures read by fast-png, and texts.
+// PNG: chunks with their checksums, pictures written as RGB with a filter per row, and texts. Reading is in png-reader.ts.
 // Source: W3C PNG (third edition), https://www.w3.org/TR/png-3/.
 
-import { decode } from "fast-png";
 import { messageOf, PictureError } from "./errors.js";
-import type { Clip, Picture } from "./frames.js";
+import type { Picture } from "./frames.js";
 
 export const PNG_SIGNATURE: Uint8Array = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-/** Pixels of a picture (all frames together) that are read: 16,384 × 16,384. */
-const MAX_PIXELS = 2 ** 28;
-
 let crcTable: Uint32Array | undefined;
 
 /** CRC-32 as PNG and zip use it. */
@@ -220,137 +216,4 @@ export async function encodePng(
     pngChunk("IDAT", await imageData(picture, { x: 0, y: 0, width, height })),
     pngChunk("IEND", new Uint8Array()),
   ]);
-}
-
-/**
- * The frames of a PNG file of any kind (palette, grey, 16 bits, animated), as 8-bit RGBA.
- * @throws PictureError when it is damaged, or larger than 2^28 pixels in all
- */
-export function decodePng(bytes: Uint8Array): Clip {
-  const chunks = pngChunks(bytes);
-  const header = chunks[0];
-  if (header?.type !== "IHDR" || header.data.length !== 13) throw new PictureError("this PNG file has no header");
-  const [width, height] = [u32(header.data, 0), u32(header.data, 4)];
-  const frames = animationFrames(chunks);
-  const count = Math.max(1, frames.length);
-  if (width * height * count > MAX_PIXELS)
-    throw new PictureError(
-      `this PNG file has ${count > 1 ? `${count} frames of ` : ""}${width}x${height} pixels, which is more than is read here`,
-    );
-  if (frames.length === 0) return { ...decodeOne(bytes), count: 1 };
-  const canvas = new Uint8Array(width * height * 4);
-  const rgba = new Uint8Array(count * canvas.length);
-  const shared = chunks.filter((c) => c.type === "PLTE" || c.type === "tRNS").map((c) => pngChunk(c.type, c.data));
-  frames.forEach(({ control, data }, i) => {
-    const at = { width: u32(control, 4), height: u32(control, 8), x: u32(control, 12), y: u32(control, 16) };
-    if (at.width === 0 || at.height === 0 || at.x + at.width > width || at.y + at.height > height)
-      throw new PictureError(`this PNG file is damaged: frame ${i} lies outside the picture`);
-    const own = header.data.slice();
-    own.set(control.subarray(4, 12));
-    const parts = [
-      pngChunk("IHDR", own),
-      ...shared,
-      pngChunk("IDAT", joinBytes(data)),
-      pngChunk("IEND", new Uint8Array()),
-    ];
-    const before = canvas.slice();
-    paint(canvas, width, decodeOne(joinBytes([PNG_SIGNATURE, ...parts])), at, control[25] === 1);
-    rgba.set(canvas, i * canvas.length);
-    if (control[24] === 2) canvas.set(before);
-    else if (control[24] === 1)
-      for (let y = at.y; y < at.y + at.height; y++)
-        canvas.fill(0, (y * width + at.x) * 4, (y * width + at.x + at.width) * 4);
-  });
-  return { width, height, count, rgba };
-}
-
-function u32(data: Uint8Array, at: number): number {
-  return new DataView(data.buffer, data.byteOffset).getUint32(at);
-}
-
-/** Control and data of each frame of an animation; none where the file is a single picture. */
-function animationFrames(
-  chunks: readonly { readonly type: string; readonly data: Uint8Array }[],
-): readonly { readonly control: Uint8Array; readonly data: readonly Uint8Array[] }[] {
-  if (!chunks.some((c) => c.type === "acTL")) return [];
-  const frames: { control: Uint8Array; data: Uint8Array[] }[] = [];
-  for (const { type, data } of chunks) {
-    if (type === "fcTL") {
-      if (data.length !== 26) throw new PictureError("this PNG file is damaged: a frame has no place");
-      frames.push({ control: data, data: [] });
-    } else if (type === "IDAT") frames.at(-1)?.data.push(data);
-    else if (type === "fdAT") frames.at(-1)?.data.push(data.subarray(4));
-  }
-  return frames;
-}
-
-/** Puts a frame on the canvas: in place of what was there, or over it. */
-function paint(canvas: Uint8Array, width: number, frame: Picture, at: Rectangle, over: boolean): void {
-  for (let y = 0, from = 0; y < at.height; y++)
-    for (let x = 0; x < at.width; x++, from += 4) {
-      const to = ((at.y + y) * width + at.x + x) * 4;
-      const [alpha, below] = [frame.rgba[from + 3]! / 255, canvas[to + 3]! / 255];
-      const sum = alpha + below * (1 - alpha);
-      if (!over || alpha === 1 || below === 0) canvas.set(frame.rgba.subarray(from, from + 4), to);
-      else {
-        for (let c = 0; c < 3; c++)
-          canvas[to + c] = Math.round((frame.rgba[from + c]! * alpha + canvas[to + c]! * below * (1 - alpha)) / sum);
-        canvas[to + 3] = Math.round(sum * 255);
-      }
-    }
-}
-
-/** A still picture, by fast-png. */
-function decodeOne(bytes: Uint8Array): Picture {
-  try {
-    const { data, channels, depth, width, height, palette, transparency } = decode(bytes);
-    const rgba = new Uint8Array(width * height * 4);
-    toRgba(
-      { data, channels, depth, width, height, ...(palette && { palette }), ...(transparency && { transparency }) },
-      rgba,
-    );
-    return { width, height, rgba };
-  } catch (error) {
-    throw new PictureError(`this PNG file cannot be read: ${messageOf(error)}`, { cause: error });
-  }
-}
-
-interface Decoded {
-  readonly data: ArrayLike<number>;
-  readonly channels: number;
-  readonly depth: number;
-  readonly width: number;
-  readonly height: number;
-  readonly palette?: readonly (readonly number[])[];
-  readonly transparency?: ArrayLike<number>;
-}
-
-/** Samples of any layout to 8-bit RGBA; 16-bit samples are rounded, smaller ones stretched. */
-function toRgba({ data, channels, depth, width, height, palette, transparency }: Decoded, out: Uint8Array): void {
-  // Below 8 bits several samples share a byte, and every row begins on a new one.
-  const perRow = depth < 8 ? Math.ceil((width * channels * depth) / 8) : width * channels;
-  const sample = (y: number, i: number): number => {
-    if (depth >= 8) return data[y * perRow + i]!;
-    const bit = i * depth;
-    return (data[y * perRow + (bit >> 3)]! >> (8 - depth - (bit & 7))) & ((1 << depth) - 1);
-  };
-  const max = 2 ** depth - 1;
-  const byte = (v: number) => (depth === 8 ? v : Math.round((v * 255) / max));
-  for (let y = 0, at = 0; y < height; y++)
-    for (let x = 0; x < width; x++, at += 4) {
-      const v = [0, 1, 2, 3].map((c) => (c < channels ? sample(y, x * channels + c) : 0));
-      if (palette) {
-        const color = palette[v[0]!];
-        if (!color) throw new PictureError("a colour outside its palette");
-        out.set([color[0]!, color[1]!, color[2]!, color[3] ?? 255], at);
-      } else {
-        const grey = channels < 3;
-        const alpha = channels === 2 ? byte(v[1]!) : channels === 4 ? byte(v[3]!) : 255;
-        const clear =
-          transparency &&
-          transparency.length >= (grey ? 1 : 3) &&
-          v.slice(0, grey ? 1 : 3).every((s, c) => s === transparency[c]);
-        out.set([byte(v[0]!), byte(v[grey ? 0 : 1]!), byte(v[grey ? 0 : 2]!), clear ? 0 : alpha], at);
-      }
-    }
 }

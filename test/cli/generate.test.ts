@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { messageOf, statusOf } from "../../src/cli/failure.js";
 import { program } from "../../src/cli/program.js";
-import { decodePng } from "../../src/io/png.js";
+import { decodePng } from "../../src/io/png-reader.js";
 import { memorySource, openSafetensors } from "../../src/io/safetensors.js";
 
 const model = fileURLToPath(new URL("../reference/fixtures/tiny-a", import.meta.url));

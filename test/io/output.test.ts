@@ -21,7 +21,7 @@ import {
   writeAtomically,
   writeClip,
 } from "../../src/io/output.js";
-import { decodePng } from "../../src/io/png.js";
+import { decodePng } from "../../src/io/png-reader.js";
 import { readRecipe } from "../../src/io/recipe.js";
 import { frameOf } from "../../src/io/frames.js";
 import { movingSquare } from "./clip.js";
