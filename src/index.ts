@@ -26,6 +26,7 @@ export { layerNorm, type LayerNormOptions } from "../kernels/layer-norm.js";
 export { linear, packLinear, type LinearOptions, type PackedLinear } from "../kernels/linear.js";
 export { linearCombination } from "../kernels/linear-combination.js";
 export { matmul } from "../kernels/matmul.js";
+export { fuseFrames, type FrameRun } from "../kernels/fuse-frames.js";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "../kernels/timestep-embedding.js";
 export { toPixels } from "../kernels/pixels.js";
 
@@ -34,6 +35,7 @@ export { CLIPTokenizer, type CLIPTokenizerFiles, type EncodeOptions, type Encodi
 export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.js";
 export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig } from "./models/clip/text-model.js";
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
+export type { UNetAdditions } from "./models/unet/additions.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
 export type { Clip } from "./models/unet/motion.js";
 export type { TextKeyValues } from "./nn/attention.js";
@@ -67,8 +69,11 @@ export {
   type GenerationEvent,
   type PipelineParts,
   type StepEvent,
+  type WindowEvent,
 } from "./pipelines/animatediff.js";
-export type { Conditioning, Denoiser } from "./pipelines/denoiser.js";
+export type { Condition } from "./pipelines/condition.js";
+export type { Conditioning, Denoiser, DenoiserOptions, TextConditioning } from "./pipelines/denoiser.js";
+export type { Run, Window, WindowSchedule } from "./pipelines/windows.js";
 export type { LatentSlots } from "./pipelines/latents.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
 export {

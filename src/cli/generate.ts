@@ -138,6 +138,7 @@ async function load(
 async function run(events: AsyncIterable<GenerationEvent>, terminal: Terminal): Promise<FramesEvent> {
   terminal.refresh("denoise", 0, "text first; shaders new to this driver are compiled now");
   let spent = 0;
+  let inStep = 0;
   for await (const event of events) {
     if (event.type === "frames") {
       terminal.done("text", event.seconds.text);
@@ -149,17 +150,28 @@ async function run(events: AsyncIterable<GenerationEvent>, terminal: Terminal): 
       );
       return event;
     }
+    if (event.type === "window") {
+      inStep += event.seconds;
+      const left = ((spent + inStep) / event.done) * (event.count - event.done);
+      terminal.refresh("denoise", event.done / event.count, `window ${event.done}/${event.count}, ${leftText(left)}`);
+      continue;
+    }
     const done = event.index + 1;
     spent += event.seconds;
+    inStep = 0;
     const left = (spent / done) * (event.count - done);
     terminal.step(`step ${done} of ${event.count}, timestep ${event.timestep}: ${seconds(event.seconds)}`);
     terminal.refresh(
       done < event.count ? "denoise" : "decode",
       done < event.count ? done / event.count : 0,
-      done < event.count ? `${done}/${event.count}, about ${seconds(left)} left` : "",
+      done < event.count ? `${done}/${event.count}, ${leftText(left)}` : "",
     );
   }
   throw new Error("the pipeline ended without frames");
+}
+
+function leftText(left: number): string {
+  return `about ${seconds(left)} left`;
 }
 
 function reportOf(r: {

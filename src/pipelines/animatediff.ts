@@ -12,50 +12,17 @@ import { vaeFactor } from "../models/vae/config.js";
 import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
-import { copy, Denoiser, type Conditioning } from "./denoiser.js";
+import type { Condition } from "./condition.js";
+import { copy, Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
+import type { Frames, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 import { FrameDecoder } from "./frame-decoder.js";
+import { initialLatents } from "./initial.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
 import { schedulerOptions, settle, type GenerateOptions, type ModelLimits, type Settings } from "./options.js";
 import { Previewer } from "./preview.js";
+import { wholeClip } from "./windows.js";
 
-/** Pictures of one clip. */
-export interface Frames {
-  readonly width: number;
-  readonly height: number;
-  readonly count: number;
-  /** RGBA, 8 bits, `count · height · width · 4`. */
-  readonly rgba: Uint8Array<ArrayBuffer>;
-}
-
-/** One step was done. */
-export interface StepEvent {
-  readonly type: "step";
-  /** 0 … count − 1 */
-  readonly index: number;
-  readonly count: number;
-  readonly timestep: number;
-  /** Wall-clock time of this step. */
-  readonly seconds: number;
-  /** The present estimate as pictures at the latents' size, by a linear map: no network is evaluated. */
-  preview(): Promise<Frames>;
-}
-
-/** The run is over. */
-export interface FramesEvent {
-  readonly type: "frames";
-  readonly frames: Frames;
-  /** The last latents, torch layout `[1, 4, frames, h, w]`. */
-  readonly latents: Float32Array;
-  readonly latentShape: readonly number[];
-  readonly settings: Settings;
-  readonly timesteps: readonly number[];
-  /** Wall-clock seconds per stage. */
-  readonly seconds: { readonly text: number; readonly denoise: number; readonly decode: number };
-  /** What the user should know: words that did not fit, options without effect. */
-  readonly warnings: readonly string[];
-}
-
-export type GenerationEvent = StepEvent | FramesEvent;
+export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 
 /** The networks of a text-to-video model, loaded or (for a plan) pretended. */
 export interface PipelineParts {
@@ -113,82 +80,51 @@ export class AnimateDiffPipeline implements Disposable {
     return [s.frames, s.height / factor, s.width / factor, this.parts.vae.config.latentChannels];
   }
 
-  /** Runs the model; see GenerateOptions. @throws Error also where a stage produces NaN or infinite values, naming it */
+  /**
+   * Runs the model in its stages: text, denoising, decoding; see GenerateOptions.
+   * @throws Error also where a stage produces NaN or infinite values, naming it
+   */
   async *generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
     const { device, vae } = this.parts;
     const { signal } = options;
     const s = this.settle(options);
     const scheduler = this.scheduler(s);
     const warnings = this.#warnings(s);
-    const owned: { dispose(): void }[] = [];
-    try {
-      let clock = performance.now();
-      const lap = () => {
-        const now = performance.now();
-        const seconds = (now - clock) / 1000;
-        clock = now;
-        return seconds;
-      };
-      const { conditioning, check } = this.recordText(s, scheduler.timesteps);
-      owned.push(...conditioning.text.values(), conditioning.times, check);
-      await this.#finite(check, "the text encoder", signal);
-      device.trim();
-      const textSeconds = lap();
+    using owned = new DisposableList();
+    const clock = new Clock();
 
-      const slots = new LatentSlots(device, this.latentShape(s));
-      const denoiser = this.denoiser(s, scheduler, conditioning, slots);
-      owned.push(slots, denoiser);
-      const generator = new TorchGenerator(s.seed);
-      const size = slots.shape.reduce((n, d) => n * d, 1);
-      const noise = generator.randn(size);
-      slots.upload(
-        "sample",
-        noise.map((v) => v * scheduler.initNoiseSigma),
-      );
-      let denoise = 0;
-      for (const [index, timestep] of scheduler.timesteps.entries()) {
-        if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
-        using finite = denoiser.record(index);
-        await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
-        const seconds = lap();
-        denoise += seconds;
-        yield {
-          type: "step",
-          index,
-          count: scheduler.timesteps.length,
-          timestep,
-          seconds,
-          preview: () => this.#previewer.run(slots.get("x0")),
-        };
-        clock = performance.now();
-      }
+    const { conditioning, check } = this.recordText(s, scheduler.timesteps);
+    owned.add(check, { dispose: () => disposeConditioning(conditioning) });
+    await this.#finite(check, "the text encoder", signal);
+    device.trim();
+    const text = clock.lap();
 
-      const latents = slots.get("sample");
-      denoiser.dispose();
-      device.trim(); // the decoder wants buffers of other sizes than the UNet
-      const rgba = new Uint8Array(s.frames * s.height * s.width * 4);
-      const decoder = new FrameDecoder(this.parts, latents);
-      owned.push(decoder);
-      for (let start = 0; start < s.frames; start += decoder.count) {
-        const { pixels, check: decoded } = decoder.record(start);
-        await this.#finite(decoded, "the VAE decoder", signal);
-        rgba.set(new Uint8Array((await pixels.readU32()).buffer), start * s.height * s.width * 4);
-      }
-      const values = fromChannelsLast(await latents.read(), vae.config.latentChannels);
-      const [f, h, w, c] = slots.shape;
-      yield {
-        type: "frames",
-        frames: { width: s.width, height: s.height, count: s.frames, rgba },
-        latents: values,
-        latentShape: [1, c, f, h, w],
-        settings: s,
-        timesteps: scheduler.timesteps,
-        seconds: { text: textSeconds, denoise, decode: lap() },
-        warnings,
-      };
-    } finally {
-      for (const o of owned) o.dispose();
+    const slots = owned.add(new LatentSlots(device, this.latentShape(s)));
+    const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots));
+    const generator = new TorchGenerator(s.seed);
+    slots.upload("sample", initialLatents(generator, slots.shape, scheduler));
+    let denoise = 0;
+    for await (const event of this.#denoise({ scheduler, slots, denoiser, generator, signal })) {
+      if (event.type === "step") denoise += event.seconds;
+      yield event;
     }
+    clock.lap();
+
+    denoiser.dispose();
+    device.trim(); // the decoder wants buffers of other sizes than the UNet
+    const frames = await this.#decode(s, slots.get("sample"), signal);
+    const latents = fromChannelsLast(await slots.get("sample").read(), vae.config.latentChannels);
+    const [f, h, w, c] = slots.shape;
+    yield {
+      type: "frames",
+      frames,
+      latents,
+      latentShape: [1, c, f, h, w],
+      settings: s,
+      timesteps: scheduler.timesteps,
+      seconds: { text, denoise, decode: clock.lap() },
+      warnings,
+    };
   }
 
   /**
@@ -203,13 +139,22 @@ export class AnimateDiffPipeline implements Disposable {
       const positive = text.forward(device, [encode(s.prompt)], dtype, s.clipSkip);
       const states = s.guidance > 1 ? stack(text.forward(device, [encode(s.negative)], dtype), positive) : positive;
       const times = unet.timeEmbeddings(device, timesteps, dtype);
-      return { conditioning: { text: unet.prepareText(states), times }, check: countNonFinite(states) };
+      const keyValues = unet.prepareText(states);
+      return { conditioning: { text: { per: "clip", keyValues }, times }, check: countNonFinite(states) };
     });
   }
 
-  /** The loop's body for a run. */
-  denoiser(s: Settings, scheduler: Scheduler, conditioning: Conditioning, slots: LatentSlots): Denoiser {
-    return new Denoiser(this.parts.device, this.parts, s, scheduler, conditioning, slots);
+  /** The loop's body for a run; `conditions` stay the caller's. */
+  denoiser(
+    settings: Settings,
+    scheduler: Scheduler,
+    conditioning: Conditioning,
+    slots: LatentSlots,
+    conditions: readonly Condition[] = [],
+  ): Denoiser {
+    const { unet, dtype } = this.parts;
+    const windows = wholeClip(settings.frames);
+    return new Denoiser({ unet, dtype, settings, scheduler, conditioning, conditions, windows, slots });
   }
 
   /** Frees the weights. Runs still going on fail. */
@@ -220,6 +165,53 @@ export class AnimateDiffPipeline implements Disposable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** The sampler's steps, from the slots' `sample` on. */
+  async *#denoise(run: {
+    readonly scheduler: Scheduler;
+    readonly slots: LatentSlots;
+    readonly denoiser: Denoiser;
+    readonly generator: TorchGenerator;
+    readonly signal: AbortSignal | undefined;
+  }): AsyncGenerator<StepEvent | WindowEvent, void, undefined> {
+    const { scheduler, slots, denoiser, generator, signal } = run;
+    const { timesteps } = scheduler;
+    const size = slots.shape.reduce((n, d) => n * d, 1);
+    const all = timesteps.reduce((n, _, i) => n + denoiser.windows(i).length, 0);
+    let done = 0;
+    for (const [index, timestep] of timesteps.entries()) {
+      const windows = denoiser.windows(index);
+      let earlier = 0; // time of the step's windows; what the consumer does between them does not count
+      let clock = new Clock();
+      for (const window of windows) {
+        denoiser.evaluate(index, window);
+        done++;
+        if (windows.length === 1) continue;
+        await this.parts.device.drain(signal);
+        const seconds = clock.lap();
+        earlier += seconds;
+        yield { type: "window", index, done, count: all, seconds };
+        clock = new Clock();
+      }
+      if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
+      using finite = denoiser.step(index);
+      await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
+      const preview = () => this.#previewer.run(slots.get("x0"));
+      yield { type: "step", index, count: timesteps.length, timestep, seconds: earlier + clock.lap(), preview };
+    }
+  }
+
+  /** Latents `[f, h, w, c]` as pictures, a few at a time. */
+  async #decode({ width, height, frames: count }: Settings, latents: Tensor, signal: AbortSignal | undefined) {
+    const rgba = new Uint8Array(count * height * width * 4);
+    using decoder = new FrameDecoder(this.parts, latents);
+    for (let start = 0; start < count; start += decoder.count) {
+      const { pixels, check } = decoder.record(start);
+      await this.#finite(check, "the VAE decoder", signal);
+      rgba.set(new Uint8Array((await pixels.readU32()).buffer), start * height * width * 4);
+    }
+    return { width, height, count, rgba } satisfies Frames;
   }
 
   async #finite(check: Tensor, stage: string, signal: AbortSignal | undefined): Promise<void> {
@@ -256,4 +248,31 @@ function stack(a: Tensor, b: Tensor): Tensor {
   copy(a, 0, y, 0, a.bytes);
   copy(b, 0, y, a.bytes, b.bytes);
   return y;
+}
+
+/** Wall-clock time between laps. */
+class Clock {
+  #since = performance.now();
+
+  /** Seconds since the last lap, or since the start. */
+  lap(): number {
+    const now = performance.now();
+    const seconds = (now - this.#since) / 1000;
+    this.#since = now;
+    return seconds;
+  }
+}
+
+/** What a run made and frees at its end, last first. */
+class DisposableList implements Disposable {
+  readonly #items: { dispose(): void }[] = [];
+
+  add<T extends { dispose(): void }>(first: T, ...rest: readonly { dispose(): void }[]): T {
+    this.#items.push(first, ...rest);
+    return first;
+  }
+
+  [Symbol.dispose](): void {
+    for (const item of this.#items.toReversed()) item.dispose();
+  }
 }

@@ -101,7 +101,7 @@ describe("a run", () => {
     let frames: FramesEvent | undefined;
     for await (const e of pipeline.generate(SMALL)) {
       if (e.type === "frames") frames = e;
-      else {
+      else if (e.type === "step") {
         steps.push(e.timestep);
         const preview = await e.preview();
         expect(preview).toMatchObject({ width: 8, height: 6, count: 3 });

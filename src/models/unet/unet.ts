@@ -1,6 +1,7 @@
 // The noise predictor: Stable Diffusion's UNet with motion modules (diffusers UNetMotionModel), or without them
 // (UNet2DConditionModel). Frames are a batch of pictures to everything but the motion modules.
 
+import { add } from "../../../kernels/elementwise.js";
 import { timestepEmbedding } from "../../../kernels/timestep-embedding.js";
 import type { TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
@@ -10,6 +11,7 @@ import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
+import type { UNetAdditions } from "./additions.js";
 import { DownBlock, MidBlock, UpBlock, type BlockContext, type LayerConfig } from "./blocks.js";
 import type { MotionConfig, UNetConfig } from "./config.js";
 import type { Clip, MotionModuleConfig } from "./motion.js";
@@ -19,9 +21,11 @@ import type { TransformerConfig } from "./transformer.js";
 export interface UNetInputs {
   /** `[1, 4·width]`: the row of `timeEmbeddings` for this evaluation's timestep, one for all clips. */
   readonly time: Tensor;
-  /** From `prepareText`. */
+  /** From `prepareText`: one text a clip, or one a frame. */
   readonly text: TextKeyValues;
   readonly clip: Clip;
+  /** What adapters add; default nothing. */
+  readonly additions?: readonly UNetAdditions[];
 }
 
 /** Predicts the noise in latents `[clips·frames, h, w, 4]`, given a timestep and a text. */
@@ -126,7 +130,7 @@ export class UNetMotionModel {
   }
 
   /** `x [clips·frames, h, w, inChannels] → [clips·frames, h, w, outChannels]`, in x's dtype. `x` stays the caller's. */
-  forward(x: Tensor, { time, text, clip }: UNetInputs): Tensor {
+  forward(x: Tensor, { time, text, clip, additions = [] }: UNetInputs): Tensor {
     const [n] = dims4(x, "UNet: x");
     if (n % clip.frames !== 0) throw new Error(`UNet: ${n} frames are no multiple of the ${clip.frames} frames of a clip`);
     return x.device.scope(() => {
@@ -135,9 +139,22 @@ export class UNetMotionModel {
       let y = skips[0]!;
       for (const block of this.#down) y = block.forward(y, context, skips);
       // The deepest map is both the mid block's input and the last skip.
+      const deepest = y;
+      for (const { down } of additions) if (down) addToSkips(skips, down, deepest);
       y = this.#mid.forward(y, context);
+      for (const { mid } of additions) if (mid) y = consume([y], () => add(y, mid, "add to mid block"));
       for (const block of this.#up) y = block.forward(y, context, skips);
       return consume([y], () => this.#convOut.forward(this.#normOut.forward(y, { activation: "silu" })));
     });
+  }
+}
+
+/** Replaces each skip by its sum with `down`; `kept` is needed as it was. */
+function addToSkips(skips: Tensor[], down: readonly Tensor[], kept: Tensor): void {
+  if (down.length !== skips.length)
+    throw new Error(`UNet: ${down.length} additions for ${skips.length} skips; the adapter is made for another UNet`);
+  for (const [i, skip] of skips.entries()) {
+    skips[i] = add(skip, down[i]!, "add to skip");
+    if (skip !== kept) skip.dispose();
   }
 }
