@@ -76,14 +76,14 @@ class Student:
                           shape=tuple(self.net.get_submodule(n).weight.shape)) for n, q in self.lora.items()})
 
 
-def x0(e, x, t):
-    return (x - per_clip(SIGMA[t]) * e) / per_clip(ALPHA[t])
+def x0(e, x, t, alpha=ALPHA, sigma=SIGMA):
+    return (x - per_clip(sigma[t]) * e) / per_clip(alpha[t])
 
 
-def consistency(e, x, t):
+def consistency(e, x, t, alpha=ALPHA, sigma=SIGMA):
     """c_skip x + c_out x0 with sigma_data 0.5 and timestep scaling 10: the identity at t = 0"""
     s = t.float() * 10
-    return per_clip(0.25 / (s * s + 0.25)) * x + per_clip(s / (s * s + 0.25).sqrt()) * x0(e, x, t)
+    return per_clip(0.25 / (s * s + 0.25)) * x + per_clip(s / (s * s + 0.25).sqrt()) * x0(e, x, t, alpha, sigma)
 
 
 def predict(m, x, t, c, frames):
