@@ -1,10 +1,11 @@
 // kineograph inspect: what a checkpoint is, or with which command a picture was made. Runs nothing from the file.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { CheckpointError } from "../io/errors.js";
 import { subfolder, type Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
-import { readRecipe, recipeToCommand } from "../io/recipe.js";
+import { recipeToCommand } from "../io/recipe.js";
+import { readRecipeFile, RECIPE_FILE } from "../io/recipe-file.js";
 import { identify } from "../io/names/identify.js";
 import { readLora } from "../io/names/lora.js";
 import { storedBytes } from "../io/stored-types.js";
@@ -39,7 +40,7 @@ interface InspectOptions {
 export async function inspect(path: string, options: InspectOptions): Promise<void> {
   const info = statSync(path, { throwIfNoEntry: false });
   if (!info) throw new Error(`${path}: there is no such file or folder`);
-  if (info.isFile() && /\.(png|apng|gif)$/i.test(path)) return inspectPicture(path, options);
+  if (info.isFile() && RECIPE_FILE.test(path)) return inspectPicture(path, options);
   if (info.isFile()) return inspectFile(await openWeights(await openFile(path)), path, options);
   const folder = await openFolder(path);
   const paths = await folder.list();
@@ -48,7 +49,7 @@ export async function inspect(path: string, options: InspectOptions): Promise<vo
 }
 
 async function inspectPicture(path: string, { json }: InspectOptions): Promise<void> {
-  const recipe = await readRecipe(new Uint8Array(readFileSync(path)));
+  const recipe = await readRecipeFile(path);
   console.log(json === true ? JSON.stringify(recipe) : recipeToCommand(recipe));
 }
 

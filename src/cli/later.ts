@@ -1,4 +1,4 @@
-// Options, verbs and file kinds of the plan that are not built yet. They are refused by name, never accepted and ignored.
+// Options and verbs of the plan that are not built yet. They are refused by name, never accepted and ignored.
 
 import { UsageError } from "./failure.js";
 
@@ -27,9 +27,6 @@ export const LATER_OPTIONS: readonly string[] = [
 ];
 
 export const LATER_VERBS: readonly string[] = ["compare", "convert", "studio"];
-
-/** Suffixes of `--output` that will be written one day. */
-export const LATER_SUFFIXES: readonly string[] = [".webp", ".mp4", ".webm"];
 
 /** Refuses something planned. */
 export function notYet(what: string, instead = ""): UsageError {

@@ -89,7 +89,7 @@ export function addRunOptions(command: Command): Command {
     .optionsGroup("Output:")
     .option(
       "-o, --output <path>",
-      "by suffix: .png animated PNG, .gif; a path ending in / becomes a folder of frames (default: kineograph-<seed>.png)",
+      "by suffix: .png animated PNG, .gif, .webp (sharp), .mp4 and .webm (ffmpeg); a path ending in / becomes a folder of frames (default: kineograph-<seed>.png)",
     )
     .option("--latents-out <file>", "also write the last latents, as safetensors")
     .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")

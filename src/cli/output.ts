@@ -1,12 +1,18 @@
 // Where a run's results go: checked before the work, written whole or not at all after it.
 
 import { messageOf } from "../io/errors.js";
-import { checkWritable, outputFormat, writeAtomically, writeClip, type ClipOptions } from "../io/output.js";
+import {
+  checkWritable,
+  checkWriter,
+  outputFormat,
+  writeAtomically,
+  writeClip,
+  type ClipOptions,
+} from "../io/output.js";
 import type { Clip } from "../io/frames.js";
 import { writeSafetensors } from "../io/safetensors.js";
 import type { FramesEvent } from "../pipelines/animatediff.js";
 import { UsageError } from "./failure.js";
-import { LATER_SUFFIXES, notYet } from "./later.js";
 
 export { checkWritable };
 
@@ -18,14 +24,13 @@ export interface OutputTarget {
 
 /** @throws UsageError for a suffix that is not written, OutputError where the folder does not take it */
 export async function outputTarget(path: string): Promise<OutputTarget> {
-  const later = LATER_SUFFIXES.find((suffix) => path.toLowerCase().endsWith(suffix));
-  if (later !== undefined) throw notYet(`--output ${path}: writing ${later}`, "use .png (animated) or .gif");
   try {
     outputFormat(path);
   } catch (error) {
     throw new UsageError(messageOf(error), { cause: error });
   }
   await checkWritable(path);
+  await checkWriter(path);
   return {
     write: async (clip, options) => {
       await writeClip(path, clip, options);

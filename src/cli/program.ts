@@ -33,7 +33,7 @@ export function program(): Command {
     .description(
       "Says what a checkpoint file or folder is; for a picture made by Kineograph prints the command that makes it again.\nRuns nothing that is in the file, and needs no GPU.",
     )
-    .argument("<path>", "checkpoint file, model folder, or .png or .gif")
+    .argument("<path>", "checkpoint file, model folder, or a clip made by Kineograph")
     .option("--json", "print one JSON object on stdout")
     .option("-v, --verbose", "list every tensor")
     .action(async (path: string, options: { json?: boolean; verbose?: boolean }) =>

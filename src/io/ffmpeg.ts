@@ -3,7 +3,9 @@
 
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
+import type { AnimationOptions } from "./apng.js";
 import { messageOf, PictureError } from "./errors.js";
+import { checkClip, fraction, frameOf, type Clip } from "./frames.js";
 import type { TimedPicture, VideoSource } from "./video.js";
 
 /** The first stream of moving pictures, as ffprobe tells it. */
@@ -192,4 +194,102 @@ async function* pieces(stream: NodeJS.ReadableStream, size: number): AsyncGenera
         filled = 0;
       }
     }
+}
+
+/** Video files that are written. */
+export type VideoFormat = "mp4" | "webm";
+
+/** What makes the picture hardly differ from the frames; 4:2:0, as players want it. */
+const ENCODERS: Readonly<Record<VideoFormat, readonly string[]>> = {
+  mp4: ["-c:v", "libx264", "-crf", "14", "-preset", "slow", "-movflags", "+faststart"],
+  webm: ["-c:v", "libvpx-vp9", "-crf", "18", "-b:v", "0", "-row-mt", "1"],
+};
+
+/** @throws PictureError where ffmpeg is not on PATH */
+export async function findFfmpeg(what: string): Promise<void> {
+  const child = await start("ffmpeg", ["-version"], what);
+  const closed = once(child, "close");
+  child.stdout.resume();
+  child.stderr.resume();
+  await closed;
+}
+
+/** A clip as an H.264 or VP9 video; texts become comments `keyword text`. @throws PictureError, or the signal's reason */
+export async function encodeVideo(
+  path: string,
+  format: VideoFormat,
+  clip: Clip,
+  options: AnimationOptions,
+): Promise<void> {
+  checkClip(clip);
+  const { width, height, count } = clip;
+  if (width % 2 !== 0 || height % 2 !== 0)
+    throw new PictureError(`.${format} takes even sizes, and the clip has ${width}x${height}; use .png or .webp`);
+  const [fps, per] = fraction(options.fps);
+  const raw = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", `${width}x${height}`, "-r", `${fps}/${per}`, "-i", "pipe:0"];
+  const colours = [
+    "-vf",
+    "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,format=yuv420p",
+  ];
+  for (const tag of ["-colorspace", "-color_primaries", "-color_trc"]) colours.push(tag, "bt709");
+  const comments = Object.entries(options.texts ?? {}).flatMap(([k, text]) => ["-metadata", `comment=${k} ${text}`]);
+  const child = await start(
+    "ffmpeg",
+    [
+      "-hide_banner",
+      "-nostats",
+      "-v",
+      "error",
+      "-y",
+      ...raw,
+      ...colours,
+      ...ENCODERS[format],
+      ...comments,
+      "-f",
+      format,
+      fileUrl(path),
+    ],
+    `writing .${format}`,
+  );
+  const closed = once(child, "close");
+  child.stdout.resume();
+  const complaint = text(child.stderr);
+  const abort = () => child.kill("SIGKILL");
+  options.signal?.addEventListener("abort", abort, { once: true });
+  try {
+    for (let i = 0; i < count && child.exitCode === null && child.stdin.writable; i++)
+      if (!child.stdin.write(frameOf(clip, i).rgba)) await Promise.race([once(child.stdin, "drain"), closed]);
+    child.stdin.end();
+    const [status] = await closed;
+    options.signal?.throwIfAborted();
+    if (status !== 0)
+      throw new PictureError(`ffmpeg cannot write .${format}: ${(await complaint).trim().split("\n").at(-1)!}`);
+  } finally {
+    options.signal?.removeEventListener("abort", abort);
+    child.kill("SIGKILL");
+  }
+}
+
+/** The comments of a video file. @throws PictureError */
+export async function videoComments(path: string): Promise<string[]> {
+  const args = [
+    "-v",
+    "error",
+    "-protocol_whitelist",
+    "file",
+    "-show_entries",
+    "format_tags",
+    "-of",
+    "json",
+    fileUrl(path),
+  ];
+  const child = await start("ffprobe", args, `reading the video ${path}`);
+  const closed = once(child, "close");
+  const [out, complaint] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [status] = await closed;
+  if (status !== 0) throw new PictureError(`${path} cannot be read: ${complaint.trim().split("\n").at(-1)!}`);
+  const { format } = JSON.parse(out) as { readonly format?: { readonly tags?: Readonly<Record<string, string>> } };
+  return Object.entries(format?.tags ?? {}).flatMap(([name, value]) =>
+    name.toLowerCase() === "comment" ? [value] : [],
+  );
 }

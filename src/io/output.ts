@@ -7,9 +7,11 @@ import { basename, dirname, extname, join } from "node:path";
 import { encodeApng } from "./apng.js";
 import { messageOf } from "./errors.js";
 import { checkClip, frameOf, type Clip } from "./frames.js";
+import { encodeVideo, findFfmpeg, type VideoFormat } from "./ffmpeg.js";
 import { encodeGif } from "./gif.js";
 import { encodePng } from "./png.js";
 import { recipeTexts, type Recipe } from "./recipe.js";
+import { encodeWebp, loadSharp } from "./sharp-pictures.js";
 
 /** A result that cannot be written. */
 export class OutputError extends Error {
@@ -35,7 +37,7 @@ function explain(path: string, error: unknown): OutputError {
 }
 
 /** What an output path asks for: by suffix, or a folder of frames where it ends in a slash. */
-export type OutputFormat = "apng" | "gif" | "frames";
+export type OutputFormat = "apng" | "gif" | "webp" | VideoFormat | "frames";
 
 /** @throws OutputError for a suffix that is not written. */
 export function outputFormat(path: string): OutputFormat {
@@ -43,8 +45,11 @@ export function outputFormat(path: string): OutputFormat {
   const suffix = extname(path).toLowerCase();
   if (suffix === ".png" || suffix === ".apng") return "apng";
   if (suffix === ".gif") return "gif";
+  if (suffix === ".webp") return "webp";
+  if (suffix === ".mp4") return "mp4";
+  if (suffix === ".webm") return "webm";
   throw new OutputError(
-    `cannot write ${path}: ${suffix === "" ? "it has no suffix" : `the suffix ${suffix} is not written`}; use .png (animated), .gif, or a folder with / at its end`,
+    `cannot write ${path}: ${suffix === "" ? "it has no suffix" : `the suffix ${suffix} is not written`}; use .png (animated), .gif, .webp, .mp4, .webm, or a folder with / at its end`,
   );
 }
 
@@ -67,6 +72,17 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
+/** Fails early where what writes this format is missing: the package sharp, the program ffmpeg. @throws OutputError */
+export async function checkWriter(path: string): Promise<void> {
+  const format = outputFormat(path);
+  if (format === "webp") await loadSharp(`writing ${path}`).catch(asOutputError);
+  if (format === "mp4" || format === "webm") await findFfmpeg(`writing ${path}`).catch(asOutputError);
+}
+
+function asOutputError(error: unknown): never {
+  throw new OutputError(messageOf(error), { cause: error });
+}
+
 export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
@@ -78,12 +94,13 @@ function removeUnfinished(): void {
 }
 
 /**
- * Writes a file whole or not at all: readers see the old one or the new one, never a part.
- * @throws OutputError, or the signal's reason; nothing is left behind then
+ * Gives `produce` the path of a temporary file beside `path`, which then takes its name: readers see the old file or the new
+ * one, never a part.
+ * @throws OutputError, the signal's reason, or what `produce` throws; nothing is left behind then
  */
-export async function writeAtomically(
+export async function atomically(
   path: string,
-  data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  produce: (temporary: string) => Promise<void>,
   options: WriteOptions = {},
 ): Promise<void> {
   const temporary = join(
@@ -93,23 +110,7 @@ export async function writeAtomically(
   if (unfinished.size === 0) process.once("exit", removeUnfinished);
   unfinished.add(temporary);
   try {
-    const file = await open(temporary, "wx").catch((error: unknown) => {
-      throw explain(path, error);
-    });
-    try {
-      for await (const piece of data instanceof Uint8Array ? [data] : data) {
-        options.signal?.throwIfAborted();
-        for (let done = 0; done < piece.length;) {
-          const { bytesWritten } = await file.write(piece, done, piece.length - done).catch((error: unknown) => {
-            throw explain(path, error);
-          });
-          done += bytesWritten;
-        }
-      }
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await produce(temporary);
     options.signal?.throwIfAborted();
     await rename(temporary, path).catch((error: unknown) => {
       throw explain(path, error);
@@ -121,6 +122,43 @@ export async function writeAtomically(
   } finally {
     unfinished.delete(temporary);
     if (unfinished.size === 0) process.off("exit", removeUnfinished);
+  }
+}
+
+/**
+ * Writes a file whole or not at all.
+ * @throws OutputError, or the signal's reason; nothing is left behind then
+ */
+export async function writeAtomically(
+  path: string,
+  data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  options: WriteOptions = {},
+): Promise<void> {
+  return atomically(path, (temporary) => writeData(path, temporary, data, options), options);
+}
+
+async function writeData(
+  path: string,
+  temporary: string,
+  data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  options: WriteOptions,
+): Promise<void> {
+  const file = await open(temporary, "wx").catch((error: unknown) => {
+    throw explain(path, error);
+  });
+  try {
+    for await (const piece of data instanceof Uint8Array ? [data] : data) {
+      options.signal?.throwIfAborted();
+      for (let done = 0; done < piece.length;) {
+        const { bytesWritten } = await file.write(piece, done, piece.length - done).catch((error: unknown) => {
+          throw explain(path, error);
+        });
+        done += bytesWritten;
+      }
+    }
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 
@@ -145,11 +183,17 @@ export async function writeClip(path: string, clip: Clip, options: ClipOptions):
   const texts = options.recipe ? recipeTexts(options.recipe) : {};
   const { fps, signal } = options;
   const write: WriteOptions = signal ? { signal } : {};
-  switch (outputFormat(path)) {
+  const format = outputFormat(path);
+  switch (format) {
     case "apng":
       return writeAtomically(path, await encodeApng(clip, { fps, texts, ...write }), write);
     case "gif":
       return writeAtomically(path, encodeGif(clip, { fps, texts, ...write }), write);
+    case "webp":
+      return writeAtomically(path, await encodeWebp(clip, { fps, texts, ...write }).catch(asOutputError), write);
+    case "mp4":
+    case "webm":
+      return atomically(path, (temporary) => encodeVideo(temporary, format, clip, { fps, texts, ...write }), write);
     case "frames":
       return writeFrames(path, clip, texts, write);
   }

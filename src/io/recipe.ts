@@ -1,9 +1,10 @@
-// The recipe of a clip: everything that made it, one flat JSON object, kept in the file itself (PNG text, GIF comment) under
+// The recipe of a clip: everything that made it, one flat JSON object, kept in the file itself (PNG text, GIF comment, WebP XMP) under
 // the keyword `kineograph`, and turned back into the command that makes it again.
 
 import { messageOf, PictureError } from "./errors.js";
 import { gifComments, isGif } from "./gif.js";
 import { isPng, pngTexts } from "./png.js";
+import { isWebp, webpTexts } from "./webp.js";
 
 /** Keyword of the PNG text and first word of the GIF comment. */
 export const RECIPE_KEYWORD = "kineograph";
@@ -96,16 +97,17 @@ export function recipeTexts(recipe: Recipe): Readonly<Record<string, string>> {
 }
 
 /**
- * The recipe in a PNG or GIF file.
- * @throws PictureError when the file is neither, is damaged, or carries none
+ * The recipe in a PNG, GIF or WebP file.
+ * @throws PictureError when the file is none of them, is damaged, or carries none
  */
 export async function readRecipe(bytes: Uint8Array): Promise<Recipe> {
   let text: string | undefined;
   if (isPng(bytes)) text = (await pngTexts(bytes)).get(RECIPE_KEYWORD);
+  else if (isWebp(bytes)) text = webpTexts(bytes).get(RECIPE_KEYWORD);
   else if (isGif(bytes)) {
     const comment = gifComments(bytes).find((c) => c.startsWith(`${RECIPE_KEYWORD} `));
     text = comment?.slice(RECIPE_KEYWORD.length + 1);
-  } else throw new PictureError("this is neither a PNG nor a GIF file: recipes are kept in those");
+  } else throw new PictureError("this is no PNG, GIF or WebP file: recipes are kept in those");
   if (text === undefined)
     throw new PictureError(
       "this picture carries no recipe: it was not made by Kineograph, or was saved again by another program",

@@ -2,8 +2,10 @@
 // peer dependency, looked for when it is needed.
 
 import type Sharp from "sharp";
+import type { AnimationOptions } from "./apng.js";
 import { messageOf, PictureError } from "./errors.js";
-import { shownFor, type Picture } from "./frames.js";
+import { checkClip, shownFor, type Clip, type Picture } from "./frames.js";
+import { xmpPacket } from "./webp.js";
 import { MAX_FRAME_PIXELS, type TimedPicture, type VideoSource } from "./video.js";
 
 /** Bytes of decoded frames held at once. */
@@ -95,4 +97,25 @@ export async function sharpSource(path: string, format: string): Promise<VideoSo
       }
     },
   };
+}
+
+/** A clip as an animated WebP that loops forever, nearly lossless; texts go into its XMP. @throws PictureError */
+export async function encodeWebp(clip: Clip, options: AnimationOptions): Promise<Uint8Array> {
+  checkClip(clip);
+  const { width, height, count, rgba } = clip;
+  if (width > 16383 || height > 16383)
+    throw new PictureError(`WebP: ${width}x${height} is more than its 16383 pixels a side`);
+  const sharp = await loadSharp("writing WebP");
+  options.signal?.throwIfAborted();
+  // Milliseconds; rounding the end of each frame keeps the clip's length right for any rate.
+  const end = (i: number) => Math.round((i * 1000) / options.fps);
+  const delay = Array.from({ length: count }, (_, i) => end(i + 1) - end(i));
+  const raw = { width, height: height * count, channels: 4, ...(count > 1 && { pageHeight: height }) } as const;
+  let image = sharp(rgba, { raw, limitInputPixels: false }).webp({ quality: 92, smartSubsample: true, loop: 0, delay });
+  if (options.texts && Object.keys(options.texts).length > 0) image = image.withXmp(xmpPacket(options.texts));
+  try {
+    return await image.toBuffer();
+  } catch (error) {
+    throw new PictureError(`WebP cannot be written: ${messageOf(error)}`, { cause: error });
+  }
 }

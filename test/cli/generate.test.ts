@@ -154,7 +154,7 @@ describe("kineograph generate", () => {
     ],
     ["an output without a suffix", ["-o", "clip"], 2, /no suffix; use \.png/],
     ["an output that is not written", ["-o", "clip.avi"], 2, /\.avi is not written; use \.png/],
-    ["an output that is not written yet", ["-o", "clip.mp4"], 2, /clip\.mp4: writing \.mp4 is not there yet/],
+    ["an output of another kind", ["-o", "clip.mov"], 2, /clip\.mov: the suffix \.mov is not written; use \.png/],
     ["more frames than the motion module knows", ["--frames", "999"], 1, /999 frames are more than the \d+ positions/],
     ["steps above the training grid", ["--steps", "60"], 1, /60/],
     [

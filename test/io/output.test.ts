@@ -91,7 +91,15 @@ describe("checkWritable", () => {
 
 describe("writeClip", () => {
   it("chooses the format by the path", () => {
-    expect(["a.png", "a.PNG", "b/a.gif", "folder/"].map(outputFormat)).toEqual(["apng", "apng", "gif", "frames"]);
+    expect(["a.png", "a.PNG", "b/a.gif", "a.webp", "a.mp4", "a.webm", "folder/"].map(outputFormat)).toEqual([
+      "apng",
+      "apng",
+      "gif",
+      "webp",
+      "mp4",
+      "webm",
+      "frames",
+    ]);
     expect(() => outputFormat("a.bmp")).toThrow(/suffix .bmp is not written; use .png/);
     expect(() => outputFormat("a")).toThrow(/no suffix/);
   });

@@ -42,7 +42,7 @@ describe("recipe", () => {
 
   it("says what is wrong with a file that has none", async () => {
     await expect(readRecipe(await encodeApng(movingSquare(), { fps: 8 }))).rejects.toThrow(/carries no recipe/);
-    await expect(readRecipe(new Uint8Array([1, 2, 3]))).rejects.toThrow(/neither a PNG nor a GIF/);
+    await expect(readRecipe(new Uint8Array([1, 2, 3]))).rejects.toThrow(/no PNG, GIF or WebP file/);
     expect(() => parseRecipe("{")).toThrow(/no valid JSON/);
     expect(() => parseRecipe("[]")).toThrow(/no JSON object/);
     expect(() => parseRecipe('{"steps":4}')).toThrow(/no prompt/);
