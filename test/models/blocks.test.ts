@@ -111,12 +111,12 @@ describe("MotionModule", () => {
     ["motion-frame", "frame", 1, true],
     ["motion-two-layers", "joint", 2, true],
   ] as const)("%s", async (name, norm, layers, storedPositions) => {
-    const config = { channels: 24, heads: 2, layers, groups: GROUPS, maxFrames: 16, storedPositions };
+    const config = { channels: 24, heads: 2, layers, groups: GROUPS, attentions: 2 as const, maxFrames: 16, storedPositions };
     await check(name, (w) => new MotionModule(w, config), async (block, at) => block.forward(await at("x"), { frames: FRAMES, norm }));
   });
 
   it("generates the sinusoids that a file leaves out", async () => {
-    const config = { channels: 24, heads: 2, layers: 1, groups: GROUPS, maxFrames: 16, storedPositions: false };
+    const config = { channels: 24, heads: 2, layers: 1, groups: GROUPS, attentions: 2 as const, maxFrames: 16, storedPositions: false };
     const build = (w: Weights) => {
       w.store.ignore(/pos_embed\.pe$/);
       return new MotionModule(w, config);
@@ -127,7 +127,7 @@ describe("MotionModule", () => {
 
   it("refuses more frames than it has positions", async () => {
     const store = new WeightStore(device, "f32");
-    const block = new MotionModule(store.root, { channels: 24, heads: 2, layers: 1, groups: GROUPS, maxFrames: 4, storedPositions: true });
+    const block = new MotionModule(store.root, { channels: 24, heads: 2, layers: 1, groups: GROUPS, attentions: 2 as const, maxFrames: 4, storedPositions: true });
     using x = Tensor.empty(device, [5, 6, 4, 24], "f32");
     expect(() => block.forward(x, { frames: 5, norm: "joint" })).toThrow("5 frames are more than the 4 positions");
   });
@@ -169,7 +169,7 @@ describe("resampling", () => {
 
 const RESNET = { groups: GROUPS, eps: 1e-5, timeChannels: 32 };
 const TRANSFORMER = { channels: 24, heads: 2, layers: 1, textChannels: 20, groups: GROUPS, linearProjection: false };
-const MOTION = { channels: 24, heads: 2, layers: 1, groups: GROUPS, maxFrames: 16, storedPositions: true };
+const MOTION = { channels: 24, heads: 2, layers: 1, groups: GROUPS, attentions: 2 as const, maxFrames: 16, storedPositions: true };
 
 function layer(inputs: number, attention: boolean): LayerConfig {
   return { resnet: { ...RESNET, inputs, outputs: 24 }, transformer: attention ? TRANSFORMER : undefined, motion: MOTION };

@@ -7,6 +7,7 @@ import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
+import { added, type Addition } from "./additions.js";
 import { MotionModule, type Clip, type MotionModuleConfig } from "./motion.js";
 import { ResnetBlock2D, type ResnetConfig } from "./resnet.js";
 import { Transformer2DModel, type TransformerConfig } from "./transformer.js";
@@ -37,11 +38,12 @@ class Layer {
     this.motion = config.motion && new MotionModule(w.at("motion_modules").at(i), config.motion);
   }
 
-  /** `x` stays the caller's. */
-  forward(x: Tensor, context: BlockContext, skip?: Tensor): Tensor {
+  /** `x` stays the caller's; `features` are added before the motion module. */
+  forward(x: Tensor, context: BlockContext, skip?: Tensor, features: readonly Addition[] = []): Tensor {
     let y = this.resnet.forward(x, context.time, skip);
     const { transformer, motion } = this;
     if (transformer) y = consume([y], () => transformer.forward(y, context.text));
+    y = added(y, features, "add features");
     if (motion) y = consume([y], () => motion.forward(y, context.clip));
     return y;
   }
@@ -62,11 +64,14 @@ export class DownBlock {
     return this.#layers.flatMap((l) => l.transformer?.crossAttentions ?? []);
   }
 
-  /** Appends each layer's result, and the downsampled one, to `skips`; the last of them is the block's output. */
-  forward(x: Tensor, context: BlockContext, skips: Tensor[]): Tensor {
+  /**
+   * Appends each layer's result, and the downsampled one, to `skips`; the last of them is the block's output. `features`
+   * meet the last layer.
+   */
+  forward(x: Tensor, context: BlockContext, skips: Tensor[], features: readonly Addition[] = []): Tensor {
     let y = x;
     for (const layer of this.#layers) {
-      y = layer.forward(y, context);
+      y = layer.forward(y, context, undefined, layer === this.#layers.at(-1) ? features : []);
       skips.push(y);
     }
     if (this.#downsample) {

@@ -34,6 +34,8 @@ export interface MotionConfig {
   readonly transformerLayers: readonly number[];
   readonly midTransformerLayers: number;
   readonly midBlock: boolean;
+  /** Attentions over frames in a transformer block. */
+  readonly attentions: 1 | 2;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -102,6 +104,7 @@ export function parseUNetConfig(json: Json, name: string): UNetConfig {
           transformerLayers: perBlock(json["temporal_transformer_layers_per_block"] ?? 1, n, "temporal_transformer_layers_per_block", name),
           midTransformerLayers: scalar(json["temporal_transformer_layers_per_mid_block"] ?? 1, "temporal_transformer_layers_per_mid_block", name),
           midBlock: json["use_motion_mid_block"] !== false,
+          attentions: 2,
         }
       : undefined,
   };
@@ -122,6 +125,7 @@ export function parseMotionConfig(json: Json, unet: UNetConfig, name: string): M
     transformerLayers: perBlock(json["motion_transformer_layers_per_block"] ?? 1, n, "motion_transformer_layers_per_block", name),
     midTransformerLayers: scalar(json["motion_transformer_layers_per_mid_block"] ?? 1, "motion_transformer_layers_per_mid_block", name),
     midBlock: json["use_motion_mid_block"] !== false,
+    attentions: 2 as const,
   };
   if (config.layersPerBlock.join() !== unet.layersPerBlock.join())
     throw new Error(`${name}: motion modules for ${config.layersPerBlock.join(", ")} layers per block do not fit this UNet's ${unet.layersPerBlock.join(", ")}`);

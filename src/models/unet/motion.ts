@@ -17,6 +17,8 @@ export interface MotionModuleConfig {
   readonly heads: number;
   /** Transformer blocks in the module. */
   readonly layers: number;
+  /** Attentions over frames in a block: AnimateDiff's modules have two, SparseCtrl's one. */
+  readonly attentions: 1 | 2;
   readonly groups: number;
   /** Positions the encoding is made for. */
   readonly maxFrames: number;
@@ -39,9 +41,10 @@ class MotionBlock {
   readonly #ff: FeedForward;
   readonly #positions: Parameter<Tensor>;
 
-  constructor(w: Weights, { channels, heads, maxFrames, storedPositions }: MotionModuleConfig) {
-    this.#norms = [new LayerNorm(w.at("norm1"), channels), new LayerNorm(w.at("norm2"), channels)];
-    this.#attentions = [new SelfAttention(w.at("attn1"), { channels, heads }), new SelfAttention(w.at("attn2"), { channels, heads })];
+  constructor(w: Weights, { channels, heads, attentions, maxFrames, storedPositions }: MotionModuleConfig) {
+    const numbers = [1, 2].slice(0, attentions);
+    this.#norms = numbers.map((n) => new LayerNorm(w.at(`norm${n}`), channels));
+    this.#attentions = numbers.map((n) => new SelfAttention(w.at(`attn${n}`), { channels, heads }));
     this.#norm3 = new LayerNorm(w.at("norm3"), channels);
     this.#ff = new FeedForward(w.at("ff"), channels);
     const { device } = w;
