@@ -153,14 +153,20 @@ async function check(name: string, prepared: PreparedBench): Promise<void> {
   const values = await y.read();
   const actual = prepared.sample?.(values) ?? values;
   const expected = await prepared.expected();
+  const d = distance(actual, expected);
+  if (!(d <= prepared.tolerance))
+    throw new Error(
+      `bench ${name}: the result is wrong: relative L2 distance ${d.toExponential(1)}, expected at most ${prepared.tolerance}`,
+    );
+}
+
+/** Relative L2 distance; NaN where the lengths differ. */
+export function distance(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return NaN;
   let [error, norm] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     error += (actual[i]! - expected[i]!) ** 2;
     norm += expected[i]! ** 2;
   }
-  const distance = Math.sqrt(error / norm);
-  if (actual.length !== expected.length || !(distance <= prepared.tolerance))
-    throw new Error(
-      `bench ${name}: the result is wrong: relative L2 distance ${distance.toExponential(1)}, expected at most ${prepared.tolerance}`,
-    );
+  return Math.sqrt(error / norm);
 }

@@ -11,15 +11,15 @@ import type { BenchCase } from "./case.js";
 import { noise } from "./operands.js";
 import { SAMPLES, STRIDE } from "./unet-samples.js";
 
-const FRAMES = 16;
-const SIZE = 16;
+export const FRAMES = 16;
+export const SIZE = 16;
 const CONFIG = parseUNetConfig(
   { ...SD15_UNET, sample_size: SIZE, block_out_channels: [64, 128, 256, 256] },
   "narrow UNet",
 );
 
 /** Values as test/reference/unet_bench.py makes them: matrices of unit gain, norms around 1. */
-function weight(name: string, shape: readonly number[]): Float32Array {
+export function madeUpWeight(name: string, shape: readonly number[]): Float32Array<ArrayBuffer> {
   let seed = 0;
   for (let i = 0; i < name.length; i++) seed += name.charCodeAt(i);
   const values = noise(elements(shape), seed);
@@ -35,12 +35,12 @@ function source(store: WeightStore): WeightSource {
   return {
     name: "made-up weights",
     entries: () => [...shapes].map(([name, shape]) => ({ name, shape, dtype: "F32" })),
-    read: (name) => Promise.resolve(new Uint8Array(weight(name, shapes.get(name)!).buffer)),
+    read: (name) => Promise.resolve(new Uint8Array(madeUpWeight(name, shapes.get(name)!).buffer)),
   };
 }
 
-/** The network on `device` and what one evaluation takes. */
-function build(device: Device, dtype: "f32" | "f16") {
+/** The network on `device`, where its weights come from, and one evaluation. */
+export function buildNarrowUNet(device: Device, dtype: "f32" | "f16") {
   const store = new WeightStore(device, dtype);
   const unet = new UNetMotionModel(
     store.root,
@@ -58,16 +58,16 @@ function build(device: Device, dtype: "f32" | "f16") {
         clip: { frames: FRAMES, norm: "joint" },
       }),
     );
-  return { store, run };
+  return { store, source: () => source(store), run };
 }
 
 export const cases: BenchCase[] = [
   {
     name: "unet-narrow",
     setup(device, dtype) {
-      const { store, run } = build(device, dtype);
+      const { store, run } = buildNarrowUNet(device, dtype);
       using counting = Device.dry(device.capabilities);
-      const plan = build(counting, dtype);
+      const plan = buildNarrowUNet(counting, dtype);
       plan.store.pretend();
       counting.resetCounts();
       plan.run();

@@ -3,7 +3,7 @@
 import { cases } from "../../bench/index.js";
 import { peerTable, runPeers } from "../../bench/peers.js";
 import { runBench, type BenchResult } from "../../bench/run.js";
-import { openAdapter } from "./adapters.js";
+import { chooseAdapter, openAdapter, requestAdapter } from "./adapters.js";
 import { UsageError } from "./failure.js";
 import { interruptible } from "./interrupt.js";
 import { Terminal } from "./terminal.js";
@@ -32,12 +32,15 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
   if (a.peers === true && a.precision === "f16")
     throw new UsageError("--peers compares in f32; leave out --precision f16");
   const terminal = new Terminal({ quiet: a.quiet });
+  // Mesa keeps compiled shaders from earlier runs; a first call is to compile, theirs and ours.
+  if (a.peers === true) process.env["MESA_SHADER_CACHE_DISABLE"] = "true";
   await interruptible(async (signal) => {
     using device = await openAdapter(a.device);
     terminal.say(device.capabilities.name);
     if (a.peers === true) {
       const results = await runPeers(device, {
         names,
+        adapter: async () => requestAdapter(await chooseAdapter(a.device)),
         onMessage: (message) => terminal.say(message),
         onResult: ({ name }) => {
           terminal.step(name);

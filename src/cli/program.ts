@@ -68,7 +68,7 @@ export function program(): Command {
     .addOption(new Option("--precision <f32|f16>", "(default: f16 where the adapter has it)").choices(["f32", "f16"]))
     .option(
       "--peers",
-      "time onnxruntime's WebGPU provider beside, turn by turn, in f32 (installs it into a temporary folder)",
+      "time onnxruntime's WebGPU provider, jax-js and tfjs beside, turn by turn, in f32 (installs them into a temporary folder)",
     )
     .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")
     .option("--json", "print one JSON array on stdout")
