@@ -8,6 +8,7 @@ import { bytes, count, seconds } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
+import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
 import { recipeOf } from "./recipe.js";
 import { modelPaths, openFileOf, openFolderOf, openPath, type ModelPaths } from "./sources.js";
 import { Terminal } from "./terminal.js";
@@ -25,6 +26,8 @@ export interface Report {
   readonly seconds: {
     readonly load: number;
     readonly text: number;
+    /** Encoding of --init-video. */
+    readonly video?: number;
     readonly denoise: number;
     readonly decode: number;
     readonly encode: number;
@@ -62,6 +65,7 @@ export async function produce(
   const targets: OutputTarget[] = [];
   for (const output of outputs) targets.push(await outputTarget(output));
   if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
+  const source = await openInitVideo(a);
   const paths = modelPaths(a);
   return interruptible(async (signal) => {
     using device = await openAdapter(a.device);
@@ -74,7 +78,10 @@ export async function produce(
       const loadSeconds = elapsed(start);
       terminal.done("load", loadSeconds, `${bytes(info.weightBytes)} of weights`);
       device.resetCounts();
-      const result = await run(pipeline.generate(generateOptions(prompt, a, signal)), terminal);
+      const options = generateOptions(prompt, a, signal);
+      const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
+      for (const note of video?.notes ?? []) terminal.warn(note);
+      const result = await run(pipeline.generate({ ...options, ...videoOptions(video, a) }), terminal);
       for (const warning of result.warnings) terminal.warn(warning);
 
       const encodeStart = performance.now();
@@ -120,6 +127,7 @@ async function load(
       ...(paths.tokenizer !== undefined && { tokenizer: await openFolderOf(paths.tokenizer, "--tokenizer") }),
       ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
       loras,
+      encoder: a.initVideo !== undefined,
       precision: precisionOf(a, device),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>
         terminal.progress(
@@ -142,6 +150,7 @@ async function run(events: AsyncIterable<GenerationEvent>, terminal: Terminal): 
   for await (const event of events) {
     if (event.type === "frames") {
       terminal.done("text", event.seconds.text);
+      if (event.seconds.video !== undefined) terminal.done("video", event.seconds.video, "encoded");
       terminal.done("denoise", event.seconds.denoise, `${event.timesteps.length} steps`);
       terminal.done(
         "decode",

@@ -4,8 +4,6 @@ import { UsageError } from "./failure.js";
 
 /** Options of `generate` with what they will take. */
 export const LATER_OPTIONS: readonly string[] = [
-  "--init-video <dir|file>",
-  "--strength <s>",
   "--image <file>",
   "--motion-scale <s>",
   "--control <spec>",

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
 import { LATER_OPTIONS, notYet } from "./later.js";
+import { addVideoOptions, type VideoArguments } from "./options-video.js";
 
 /** A LoRA of the command line. */
 export interface LoraArgument {
@@ -13,7 +14,7 @@ export interface LoraArgument {
 }
 
 /** Options of `generate` and `plan`, as parsed. */
-export interface RunArguments {
+export interface RunArguments extends VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -85,7 +86,9 @@ export function addRunOptions(command: Command): Command {
       oneOf("linear", "scaled_linear", "squaredcos_cap_v2"),
     )
     .option("--plain-prompt", "take the prompt as diffusers does, without weighting (so far every prompt is plain)")
-    .option("--clip-skip <n>", "layers of the text encoder left out at its end (default: 0)", integer(0, 48))
+    .option("--clip-skip <n>", "layers of the text encoder left out at its end (default: 0)", integer(0, 48));
+  addVideoOptions(command);
+  command
     .optionsGroup("Output:")
     .option(
       "-o, --output <path>",

@@ -8,12 +8,18 @@ import { openAdapter } from "./adapters.js";
 import { UsageError } from "./failure.js";
 import { bytes, count, table } from "./format.js";
 import { generateOptions, type RunArguments } from "./options.js";
+import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
 import { modelPaths, openPath } from "./sources.js";
 
 export async function plan(a: RunArguments): Promise<void> {
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
-  const result = await planPipeline(capabilities, { ...(await what(a)), precision }, generateOptions("", a));
+  const source = await openInitVideo(a);
+  const options = {
+    ...generateOptions("", a),
+    ...videoOptions(source && plannedVideo(source, a), a),
+  };
+  const result = await planPipeline(capabilities, { ...(await what(a)), precision }, options);
   const limit = memoryOf(capabilities);
   const fits = limit === undefined ? undefined : result.peakBytes <= limit;
   if (a.json) console.log(JSON.stringify({ adapter: capabilities.name, precision, ...result, fits, limit }));
@@ -60,7 +66,7 @@ function text(p: Plan, { name, kind }: Capabilities, precision: string, limit: n
   ];
   return [
     `adapter     ${name}`,
-    `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, VAE decoder ${count(vae)}`,
+    `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video") ? "VAE" : "VAE decoder"} ${count(vae)}`,
     `weights     ${bytes(p.weightBytes)} (${precision})`,
     `pipelines   ${p.pipelines}`,
     "",

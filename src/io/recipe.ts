@@ -48,6 +48,7 @@ const OPTIONS = [
   "clipSkip",
   "initVideo",
   "strength",
+  "enforceSteps",
   "image",
   "motionScale",
   "control",

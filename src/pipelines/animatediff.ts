@@ -5,6 +5,7 @@
 
 import { countNonFinite } from "../../kernels/finite.js";
 import type { Device } from "../gpu/device.js";
+import { checkClip, type Clip } from "../io/frames.js";
 import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
@@ -16,10 +17,19 @@ import type { Condition } from "./condition.js";
 import { copy, Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
 import type { Frames, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 import { FrameDecoder } from "./frame-decoder.js";
+import { FrameEncoder } from "./frame-encoder.js";
 import { initialLatents } from "./initial.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
-import { schedulerOptions, settle, type GenerateOptions, type ModelLimits, type Settings } from "./options.js";
+import {
+  schedulerOptions,
+  schedulerSteps,
+  settle,
+  type GenerateOptions,
+  type ModelLimits,
+  type Settings,
+} from "./options.js";
 import { Previewer } from "./preview.js";
+import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
 import { wholeClip } from "./windows.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
@@ -71,7 +81,7 @@ export class AnimateDiffPipeline implements Disposable {
       beta_schedule: s.betaSchedule,
       ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }),
     };
-    return makeScheduler(s.scheduler, config, s.steps, schedulerOptions(s));
+    return makeScheduler(s.scheduler, config, schedulerSteps(s), schedulerOptions(s));
   }
 
   /** Latents `[frames, h, w, 4]` of a run. */
@@ -88,6 +98,7 @@ export class AnimateDiffPipeline implements Disposable {
     const { device, vae } = this.parts;
     const { signal } = options;
     const s = this.settle(options);
+    if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
     const warnings = this.#warnings(s);
     using owned = new DisposableList();
@@ -102,7 +113,18 @@ export class AnimateDiffPipeline implements Disposable {
     const slots = owned.add(new LatentSlots(device, this.latentShape(s)));
     const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots));
     const generator = new TorchGenerator(s.seed);
-    slots.upload("sample", initialLatents(generator, slots.shape, scheduler));
+    const encoding = new Clock();
+    const first = options.video
+      ? await this.#encode(coverClip(options.video, s.width, s.height), {
+          scheduler,
+          generator,
+          shape: slots.shape,
+          signal,
+        })
+      : initialLatents(generator, slots.shape, scheduler);
+    slots.upload("sample", first);
+    const video = encoding.lap();
+    device.trim();
     let denoise = 0;
     for await (const event of this.#denoise({ scheduler, slots, denoiser, generator, signal })) {
       if (event.type === "step") denoise += event.seconds;
@@ -122,7 +144,7 @@ export class AnimateDiffPipeline implements Disposable {
       latentShape: [1, c, f, h, w],
       settings: s,
       timesteps: scheduler.timesteps,
-      seconds: { text, denoise, decode: clock.lap() },
+      seconds: { text, ...(options.video && { video }), denoise, decode: clock.lap() },
       warnings,
     };
   }
@@ -200,6 +222,24 @@ export class AnimateDiffPipeline implements Disposable {
       const preview = () => this.#previewer.run(slots.get("x0"));
       yield { type: "step", index, count: timesteps.length, timestep, seconds: earlier + clock.lap(), preview };
     }
+  }
+
+  /** The first sample of video to video, torch's layout. */
+  async #encode(
+    clip: Clip,
+    run: {
+      readonly scheduler: Scheduler;
+      readonly generator: TorchGenerator;
+      readonly shape: LatentSlots["shape"];
+      readonly signal: AbortSignal | undefined;
+    },
+  ): Promise<Float32Array> {
+    const { scheduler, generator, shape, signal } = run;
+    using encoder = new FrameEncoder(this.parts, { frames: clip.count, width: clip.width, height: clip.height });
+    const moments = await clipMoments(encoder, clip, (check) => this.#finite(check, "the VAE encoder", signal));
+    const { scalingFactor } = this.parts.vae.config;
+    const z = sampleLatents(moments, shape, generator).map((v) => v * scalingFactor);
+    return noisedLatents(z, shape, scheduler, generator);
   }
 
   /** Latents `[f, h, w, c]` as pictures, a few at a time. */

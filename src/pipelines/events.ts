@@ -46,7 +46,13 @@ export interface FramesEvent {
   readonly settings: Settings;
   readonly timesteps: readonly number[];
   /** Wall-clock seconds per stage. */
-  readonly seconds: { readonly text: number; readonly denoise: number; readonly decode: number };
+  readonly seconds: {
+    readonly text: number;
+    /** Encoding of the video that the run started from. */
+    readonly video?: number;
+    readonly denoise: number;
+    readonly decode: number;
+  };
   /** What the user should know: words that did not fit, options without effect. */
   readonly warnings: readonly string[];
 }

@@ -1,6 +1,7 @@
 // What a text-to-video run can be asked for, with defaults and checks. Every number that cannot work is refused here,
 // before anything is computed.
 
+import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
 
 /** One run. Sizes are in pixels. */
@@ -30,14 +31,28 @@ export interface GenerateOptions {
   readonly clipSkip?: number;
   /** What the motion modules' GroupNorm averages over; default: the motion file's kind. */
   readonly motionNorm?: "joint" | "frame";
+  /**
+   * Video to video: the run starts from these frames, brought to `width × height`, with noise; takes a pipeline loaded with
+   * `encoder: true`. `frames` is their number.
+   */
+  readonly video?: Clip;
+  /** With a video: how much of it is given up, above 0 to 1; the last int(steps · strength) steps run. Default 0.8. */
+  readonly strength?: number;
+  /** With a video: run as many steps as asked for, the last of int(steps / strength). Default false. */
+  readonly enforceSteps?: boolean;
   /** Cancels between batches of GPU work. */
   readonly signal?: AbortSignal;
 }
 
+/** What may stay undefined. */
+type OptionalSetting = "betaEnd" | "originalSteps" | "strength";
+
 /** Options with every default filled in. */
-export interface Settings extends Required<Omit<GenerateOptions, "signal" | "betaEnd" | "originalSteps">> {
+export interface Settings extends Required<Omit<GenerateOptions, OptionalSetting | "signal" | "video">> {
   readonly betaEnd: number | undefined;
   readonly originalSteps: number | undefined;
+  /** Defined in video to video. */
+  readonly strength: number | undefined;
 }
 
 /** What the loaded model says about sizes. */
@@ -59,7 +74,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     steps: o.steps ?? 4,
     guidance: o.guidance ?? 1,
     seed: o.seed ?? 0,
-    frames: o.frames ?? 16,
+    frames: o.frames ?? o.video?.count ?? 16,
     width: o.width ?? nativeSize,
     height: o.height ?? nativeSize,
     scheduler: o.scheduler ?? "lcm",
@@ -68,6 +83,8 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     betaSchedule: o.betaSchedule ?? "linear",
     clipSkip: o.clipSkip ?? 0,
     motionNorm: o.motionNorm ?? model.motionNorm,
+    strength: o.video ? (o.strength ?? 0.8) : o.strength,
+    enforceSteps: o.enforceSteps ?? false,
   };
   if (typeof s.prompt !== "string") throw new Error("the prompt must be a string");
   wholeNumber(s.steps, "steps", 1, 1000);
@@ -78,6 +95,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     throw new Error(
       `${s.frames} frames are more than the ${maxFrames} positions that the motion module knows; ask for at most ${maxFrames}`,
     );
+  checkVideo(o, s);
   const multiple = Math.max(8, factor);
   for (const side of ["width", "height"] as const) {
     wholeNumber(s[side], side, multiple, 8192);
@@ -95,9 +113,40 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   return s;
 }
 
+function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps, frames }: Settings): void {
+  if (!video) {
+    if (strength !== undefined || enforceSteps === true)
+      throw new Error("strength and enforceSteps belong to video to video, and there is no video; leave them out");
+    return;
+  }
+  if (strength === undefined || !(strength > 0 && strength <= 1))
+    throw new Error(
+      `strength is ${strength}, expected a number above 0 (which would change nothing) to 1 (which keeps almost nothing of the video)`,
+    );
+  if (video.count !== frames)
+    throw new Error(
+      `the video has ${video.count} frames, but ${frames} are asked for; bring it to that number first (sampleVideo)`,
+    );
+  if (enforceSteps !== true && Math.trunc(steps * strength) === 0)
+    throw new Error(
+      `strength ${strength} of ${steps} steps leaves no step to run; take at least ${Math.ceil(1 / strength)} steps, or enforce the steps`,
+    );
+}
+
+/** How many steps the sampler is made for: those asked for, or where they are enforced as many as leave them. */
+export function schedulerSteps({ steps, strength, enforceSteps }: Settings): number {
+  return enforceSteps && strength !== undefined ? Math.trunc(steps / strength) : steps;
+}
+
 /** The scheduler's own options among the settings. */
 export function schedulerOptions(s: Settings): SchedulerOptions {
-  return s.originalSteps === undefined ? {} : { originalInferenceSteps: s.originalSteps };
+  const all = schedulerSteps(s);
+  // Half a step more than those enforced, so that rounding leaves exactly them.
+  const strength = s.enforceSteps ? Math.min(1, (s.steps + 0.5) / all) : s.strength;
+  return {
+    ...(s.originalSteps !== undefined && { originalInferenceSteps: s.originalSteps }),
+    ...(s.strength !== undefined && strength !== undefined && { strength }),
+  };
 }
 
 function wholeNumber(value: number, name: string, min: number, max: number): void {

@@ -6,6 +6,7 @@ import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
 import { FrameDecoder } from "./frame-decoder.js";
+import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
 import type { GenerateOptions } from "./options.js";
@@ -13,7 +14,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** What one stage takes. */
 export interface StagePlan {
-  readonly name: "text" | "denoise" | "decode";
+  readonly name: "text" | "video" | "denoise" | "decode";
   readonly flops: number;
   readonly dispatches: number;
   /** GPU memory at its height during the stage, weights included. */
@@ -57,7 +58,7 @@ export async function planPipeline(
 }
 
 /**
- * Plans a text-to-video run of networks of these configurations on an adapter of these capabilities (default: a typical
+ * Plans a run of networks of these configurations on an adapter of these capabilities (default: a typical
  * GPU). `precision` is that of weights and activations.
  * @throws Error for options that cannot work, and OutOfMemoryError where a single buffer exceeds the adapter's limit
  */
@@ -67,7 +68,12 @@ export function planRun(
   { capabilities = {}, precision = "f16", weights }: PlanOptions = {},
 ): Plan {
   using device = Device.dry(capabilities);
-  const models = buildModels(device, configs, { dtype: precision, ...(weights && { unetWeights: weights.unet }) });
+  const { video } = options;
+  const models = buildModels(device, configs, {
+    dtype: precision,
+    encoder: video !== undefined,
+    ...(weights && { unetWeights: weights.unet }),
+  });
   const { text, unet, vae } = models.stores;
   for (const key of ["text", "unet", "vae"] as const) models.stores[key].pretend(weights?.[key]);
   device.trim();
@@ -107,6 +113,12 @@ export function planRun(
   for (const code of packing.codes) device.counts.codes.add(code);
 
   const { conditioning } = stage("text", () => pipeline.recordText(s, scheduler.timesteps));
+  if (video)
+    stage("video", () => {
+      using encoder = new FrameEncoder(pipeline.parts, s);
+      const pictures = new Float32Array(encoder.count * s.width * s.height * 3);
+      for (let start = 0; start < s.frames; start += encoder.count) encoder.record(pictures);
+    });
   const slots = new LatentSlots(device, pipeline.latentShape(s));
   stage("denoise", () => {
     slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));

@@ -16,6 +16,7 @@ CASES = {
     "weak": dict(prompt=BLUE, strength=0.5, steps=6, seed=1, guidance=1.5, negative="bad", **SMALL),
     "full": dict(prompt=BLUE, strength=1, seed=2, **SMALL),
     "ddim": dict(prompt=RED, strength=0.6, scheduler="ddim", steps=10, guidance=3, seed=3, **SMALL),
+    "enforced": dict(prompt=BLUE, strength=0.6, enforceSteps=True, steps=3, seed=5, **SMALL),  # the last 3 of int(3 / 0.6) steps
     "chunks": dict(prompt=RED, strength=0.75, seed=4, frames=18, width=16, height=24),  # encoded 16 frames at a time
 }
 
@@ -25,7 +26,8 @@ if __name__ == "__main__":
     exact.vae.register_to_config(force_upcast=False)  # else the encoder would run in f32
     for i, (name, a) in enumerate(CASES.items()):
         video = clip(a["frames"], a["width"], a["height"], i)
-        more = lambda _, v=video, s=a["strength"]: dict(video=images(v), strength=s, num_frames=...)
+        enforced = a.get("enforceSteps", False)
+        more = lambda _, v=video, s=a["strength"], e=enforced: dict(video=images(v), strength=s, enforce_inference_steps=e, num_frames=...)
         latents = cases.add(f"video-{name}", pipe, exact, {"model": "tiny-a", **a}, more)
         cases.tensors[f"video-{name}.in.video"] = video
         other = run(pipe, a, more(pipe) | {"video": images(video.flip(0))})[0]
