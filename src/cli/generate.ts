@@ -10,7 +10,7 @@ import { generateOptions, type RunArguments } from "./options.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
 import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
 import { recipeOf } from "./recipe.js";
-import { modelPaths, openFileOf, openFolderOf, openPath, type ModelPaths } from "./sources.js";
+import { modelPaths, openFileOf, openFolderOf, openPath, type Fetching, type ModelPaths } from "./sources.js";
 import { Terminal } from "./terminal.js";
 
 /** What `--json` prints. */
@@ -113,18 +113,20 @@ async function load(
   signal: AbortSignal,
 ): Promise<LoadedPipeline> {
   const opened: { close?(): Promise<void> }[] = [];
+  const fetching: Fetching = { terminal, signal, half: precisionOf(a, device) === "f16" };
   const keep = <T extends object>(source: T): T => {
     opened.push(source);
     return source;
   };
   try {
     const loras: NonNullable<LoadOptions["loras"]>[number][] = [];
-    for (const { path, weight } of paths.loras) loras.push({ source: keep(await openFileOf(path, "--lora")), weight });
+    for (const { path, weight } of paths.loras)
+      loras.push({ source: keep(await openFileOf(path, "--lora", fetching)), weight });
     return await loadPipeline(device, {
-      model: keep(await openPath(paths.model, "--model")),
-      ...(paths.motion !== undefined && { motion: keep(await openPath(paths.motion, "--motion")) }),
-      ...(paths.vae !== undefined && { vae: keep(await openPath(paths.vae, "--vae")) }),
-      ...(paths.tokenizer !== undefined && { tokenizer: await openFolderOf(paths.tokenizer, "--tokenizer") }),
+      model: keep(await openPath(paths.model, "--model", fetching)),
+      ...(paths.motion !== undefined && { motion: keep(await openPath(paths.motion, "--motion", fetching)) }),
+      ...(paths.vae !== undefined && { vae: keep(await openPath(paths.vae, "--vae", fetching)) }),
+      ...(paths.tokenizer !== undefined && { tokenizer: await openFolderOf(paths.tokenizer, "--tokenizer", fetching) }),
       ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
       loras,
       encoder: a.initVideo !== undefined,

@@ -49,7 +49,10 @@ export interface RunArguments extends VideoArguments {
 export function addRunOptions(command: Command): Command {
   command
     .optionsGroup("Model:")
-    .option("--model <dir|file>", "diffusers folder, or one checkpoint file (default: the bundled demo model)")
+    .option(
+      "--model <dir|file>",
+      "diffusers folder, one checkpoint file, or hf:owner/name[@revision][/file], as for the options below (default: the bundled demo model)",
+    )
     .option(
       "--motion <dir|file>",
       "motion modules: MotionAdapter folder or file, or an AnimateDiff or AnimateLCM file (default: the model's own)",

@@ -7,9 +7,11 @@ import { planPipeline, type Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
 import { UsageError } from "./failure.js";
 import { bytes, count, table } from "./format.js";
+import { interruptible } from "./interrupt.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
 import { modelPaths, openPath } from "./sources.js";
+import { Terminal } from "./terminal.js";
 
 export async function plan(a: RunArguments): Promise<void> {
   const capabilities = await adapterOrTypical(a.device);
@@ -19,7 +21,7 @@ export async function plan(a: RunArguments): Promise<void> {
     ...generateOptions("", a),
     ...videoOptions(source && plannedVideo(source, a), a),
   };
-  const result = await planPipeline(capabilities, { ...(await what(a)), precision }, options);
+  const result = await planPipeline(capabilities, { ...(await what(a, precision === "f16")), precision }, options);
   const limit = memoryOf(capabilities);
   const fits = limit === undefined ? undefined : result.peakBytes <= limit;
   if (a.json) console.log(JSON.stringify({ adapter: capabilities.name, precision, ...result, fits, limit }));
@@ -27,18 +29,22 @@ export async function plan(a: RunArguments): Promise<void> {
 }
 
 /** The networks to plan: published sizes, or those of the files' headers. */
-async function what(a: RunArguments): Promise<ModelSources | { readonly model: "sd15" }> {
+async function what(a: RunArguments, half: boolean): Promise<ModelSources | { readonly model: "sd15" }> {
   if (a.model === "sd15") {
     if (a.motion !== undefined)
       throw new UsageError("--model sd15 plans AnimateLCM's published motion modules; leave out --motion");
     return { model: "sd15" };
   }
   const { model, motion, vae } = modelPaths(a);
-  return {
-    model: await openPath(model, "--model"),
-    ...(motion !== undefined && { motion: await openPath(motion, "--motion") }),
-    ...(vae !== undefined && { vae: await openPath(vae, "--vae") }),
-  };
+  const terminal = new Terminal({ quiet: a.quiet });
+  return interruptible(async (signal) => {
+    const fetching = { terminal, signal, half };
+    return {
+      model: await openPath(model, "--model", fetching),
+      ...(motion !== undefined && { motion: await openPath(motion, "--motion", fetching) }),
+      ...(vae !== undefined && { vae: await openPath(vae, "--vae", fetching) }),
+    };
+  });
 }
 
 /** An adapter's memory: the machine's for one that runs on the CPU; WebGPU does not tell a GPU's. */

@@ -6,9 +6,11 @@ import type { ByteSource } from "../io/byte-source.js";
 import type { Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
 import type { SchedulerName } from "../schedulers/index.js";
+import { parseHubName, SHORT_NAMES, type HubUse } from "../io/hub-names.js";
 import { UsageError } from "./failure.js";
-import { notYet } from "./later.js";
+import { bytes, seconds } from "./format.js";
 import type { LoraArgument, RunArguments } from "./options.js";
+import type { Terminal } from "./terminal.js";
 
 /** Where a run's weights come from, as paths. */
 export interface ModelPaths {
@@ -58,29 +60,78 @@ export function modelPaths(a: RunArguments): ModelPaths {
   };
 }
 
-/** A path as a folder or a file. @throws UsageError where there is nothing */
+/** Who is told of a download, and what stops it. */
+export interface Fetching {
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+  /** Weights marked fp16 will do. */
+  readonly half: boolean;
+}
+
+/** What is named by options that take no folder with a config.json. */
+const USES: Readonly<Record<string, HubUse>> = {
+  "--model": "model",
+  "--lora": "file",
+  "--ip-adapter": "file",
+  "--embedding": "file",
+  "--tokenizer": "texts",
+};
+
+/** A path, `hf:` name or short name as a folder or a file. @throws Error where there is nothing */
 export async function openPath(
   path: string,
   option: string,
+  fetching: Fetching,
 ): Promise<Folder | (ByteSource & { close(): Promise<void> })> {
-  check(path, option);
-  return statSync(path).isDirectory() ? openFolder(path) : openFile(path);
+  const local = await localPath(path, option, fetching);
+  return statSync(local).isDirectory() ? openFolder(local) : openFile(local);
 }
 
-/** A path that must be a file. */
-export async function openFileOf(path: string, option: string): Promise<ByteSource & { close(): Promise<void> }> {
-  check(path, option);
-  return openFile(path);
+/** A path or name that must be a file. */
+export async function openFileOf(
+  path: string,
+  option: string,
+  fetching: Fetching,
+): Promise<ByteSource & { close(): Promise<void> }> {
+  return openFile(await localPath(path, option, fetching));
 }
 
-/** A path that must be a folder. */
-export async function openFolderOf(path: string, option: string): Promise<Folder> {
-  check(path, option);
-  return openFolder(path);
+/** A path or name that must be a folder. */
+export async function openFolderOf(path: string, option: string, fetching: Fetching): Promise<Folder> {
+  return openFolder(await localPath(path, option, fetching));
 }
 
-function check(path: string, option: string): void {
-  if (path.startsWith("hf:"))
-    throw notYet(`downloading (${option} ${path})`, "download the files and name them by path");
-  if (!existsSync(path)) throw new Error(`${option} ${path}: there is no such file or folder`);
+/** Where a path or name lies on this disk, fetched from the hub where it is one of its names and not here yet. */
+export async function localPath(path: string, option: string, { terminal, signal, half }: Fetching): Promise<string> {
+  if (existsSync(path)) return path;
+  const name = parseHubName(path);
+  if (!name) throw new Error(`${option} ${path}: there is no such file or folder${didYouMean(path)}`);
+  const start = performance.now();
+  let first: number | undefined;
+  let total = 0;
+  const { hubPath } = await import("../io/node-hub.js");
+  const local = await hubPath(name, USES[option] ?? "component", {
+    half,
+    signal,
+    onWarning: (text) => terminal.warn(text),
+    onProgress: ({ file, loadedBytes, totalBytes }) => {
+      first ??= loadedBytes;
+      total = totalBytes;
+      const rate = (loadedBytes - first) / (performance.now() - start);
+      const left = rate > 0 ? `, about ${seconds((totalBytes - loadedBytes) / rate / 1000)} left` : "";
+      terminal.progress(
+        "download",
+        loadedBytes / totalBytes,
+        `${bytes(loadedBytes)} of ${bytes(totalBytes)}${left}, ${file}`,
+      );
+    },
+  });
+  if (total > 0) terminal.done("download", (performance.now() - start) / 1000, `${path}, ${bytes(total)}`);
+  return local;
+}
+
+/** Short names, where a word is given that is no path. */
+function didYouMean(path: string): string {
+  if (/[\\/.]/.test(path)) return "";
+  return `; short names are ${SHORT_NAMES.map((s) => s.name).join(", ")}`;
 }

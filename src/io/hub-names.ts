@@ -15,7 +15,7 @@ export interface HubName {
 }
 
 /** What a name is used as, which decides the files it needs. */
-export type HubUse = "model" | "component" | "file";
+export type HubUse = "model" | "component" | "file" | "texts";
 
 /** A published model under a short name. */
 export interface ShortName {
@@ -146,9 +146,11 @@ export function neededFiles(name: HubName, use: HubUse, paths: readonly string[]
   const folder = (found: readonly string[]): Needed => ({ files: found.map((p) => prefix + p), at: path ?? "" });
   if (use === "model" && inside.includes("model_index.json")) {
     const parts = NETWORKS.filter((part) => inside.some((p) => p.startsWith(`${part}/`)));
-    const texts = inside.filter((p) => /^(model_index\.json|(scheduler|tokenizer)\/[^/]+\.(json|txt))$/.test(p));
-    return folder([...texts, ...parts.flatMap((part) => componentFiles(text, part, inside, prefix, options))]);
+    const own = inside.filter((p) => /^(model_index\.json|(scheduler|tokenizer)\/[^/]+\.(json|txt))$/.test(p));
+    return folder([...own, ...parts.flatMap((part) => componentFiles(text, part, inside, prefix, options))]);
   }
+  const texts = inside.filter((p) => /^[^/]+\.(json|txt)$/.test(p));
+  if (use === "texts" && texts.length > 0) return folder(texts);
   if (use === "component" && inside.includes("config.json"))
     return folder(componentFiles(text, "", inside, prefix, options));
   const candidates = inside.filter((p) => !p.includes("/") && WEIGHTS.test(p));

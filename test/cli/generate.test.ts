@@ -163,7 +163,9 @@ describe("kineograph generate", () => {
       1,
       /LCM's training grid/,
     ],
-    ["a download", ["--model", "hf:a/b"], 2, /downloading .* is not there yet/],
+    ["a name of no repository", ["--model", "hf:a"], 1, /hf:a is no name of the Hugging Face Hub; expected hf:owner/],
+    ["a word that is no path", ["--model", "sd1.4x"], 1, /--model sd1.4x: there is no such file or folder$/],
+    ["a mistyped short name", ["--model", "sd14"], 1, /there is no such file or folder; short names are sd15, /],
     ["an adapter that is not there", ["--device", "Voodoo 2"], 2, /no such adapter; this machine has\n {2}0 {2}\S/],
   ])("refuses %s in one message", async (_, extra, status, message) => {
     const r = await kineograph("generate", "a star", ...SMALL, "-o", at("a.png"), ...extra);
