@@ -99,12 +99,14 @@ async function listed(name: HubName, storage: string, hub: Settings): Promise<Fo
   const api = await import("@huggingface/hub");
   const accessToken = await hub.token;
   const { signal } = hub;
-  // The library takes only tokens that begin with "hf_"; mirrors have others.
-  const headers = accessToken === undefined ? {} : { Authorization: `Bearer ${accessToken}` };
   const common = {
     hubUrl: hub.endpoint,
-    fetch: ((input, init) =>
-      fetch(input, { ...init, headers: { ...init?.headers, ...headers }, ...(signal && { signal }) })) as typeof fetch,
+    // The library takes only tokens that begin with "hf_"; mirrors have others.
+    fetch: ((input, init) => {
+      const headers = new Headers(init?.headers);
+      if (accessToken !== undefined) headers.set("Authorization", `Bearer ${accessToken}`);
+      return fetch(input, { ...init, headers, ...(signal && { signal }) });
+    }) as typeof fetch,
   };
   try {
     const { sha } = await api.modelInfo({
