@@ -10,7 +10,7 @@ import { units, unitType, unpacking, widthOf, window } from "./vectors.js";
 
 /**
  * `table[ids[i]] + positions[i mod P]` → `[count, channels]` in `dtype` (torch.nn.Embedding, twice). An index beyond the
- * table leaves its row undefined: check ids on the host.
+ * table leaves its row undefined (or, with `into`, as it is there): check ids on the host.
  */
 export function embedding(
   ids: Tensor,
@@ -18,6 +18,7 @@ export function embedding(
   positions: Tensor | undefined,
   dtype: "f32" | "f16",
   label = "embedding",
+  into?: Tensor,
 ): Tensor {
   const { device } = table;
   const [rows, channels] = dims2(table, "embedding: table");
@@ -29,7 +30,9 @@ export function embedding(
       throw new Error(`embedding: table ${String(table)} and positions ${String(positions)} must have one dtype`);
   }
   const limits = device.capabilities;
-  const y = Tensor.empty(device, [count, channels], dtype, label);
+  if (into && into.dtype !== dtype) throw new Error(`embedding: cannot write ${dtype} into ${String(into)}`);
+  if (into) expectShape(into, [count, channels], "embedding: into");
+  const y = into ?? Tensor.empty(device, [count, channels], dtype, label);
   const width = widthOf(channels);
   const rowBytes = channels * bytesPerElement(table.dtype);
   const most = Math.floor((limits.maxBinding - limits.alignment) / rowBytes);

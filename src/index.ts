@@ -33,7 +33,7 @@ export { toPixels } from "../kernels/pixels.js";
 // Models
 export { CLIPTokenizer, type CLIPTokenizerFiles, type EncodeOptions, type Encoding } from "./models/clip/tokenizer.js";
 export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.js";
-export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig } from "./models/clip/text-model.js";
+export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig, type TokenVector } from "./models/clip/text-model.js";
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
 export type { UNetAdditions } from "./models/unet/additions.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
@@ -84,6 +84,16 @@ export {
   type ModelInfo,
 } from "./pipelines/load.js";
 export type { LoraInfo } from "./pipelines/loras.js";
+export type { Emphasis } from "../kernels/emphasis.js";
+export { parsePrompt, type PromptPart } from "./pipelines/prompt-syntax.js";
+export {
+  chunkPrompt,
+  type ChunkedPrompt,
+  type PromptChunk,
+  type PromptEmbedding,
+  type PromptTokenizer,
+} from "./pipelines/prompt-chunks.js";
+export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptStyle } from "./pipelines/prompt.js";
 export type { ModelSources } from "./pipelines/model-files.js";
 export { planPipeline, type Plan, type StagePlan } from "./pipelines/plan.js";
 

@@ -5,7 +5,9 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
 import { LATER_OPTIONS, notYet } from "./later.js";
+import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
+import { integer, number, oneOf } from "./values.js";
 
 /** A LoRA of the command line. */
 export interface LoraArgument {
@@ -14,7 +16,7 @@ export interface LoraArgument {
 }
 
 /** Options of `generate` and `plan`, as parsed. */
-export interface RunArguments extends VideoArguments {
+export interface RunArguments extends PromptArguments, VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -35,8 +37,6 @@ export interface RunArguments extends VideoArguments {
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2";
   readonly motionNorm?: "joint" | "frame";
   readonly precision?: "f32" | "f16";
-  readonly plainPrompt?: boolean;
-  readonly clipSkip?: number;
   readonly output?: string;
   readonly latentsOut?: string;
   readonly device?: string;
@@ -77,6 +77,8 @@ export function addRunOptions(command: Command): Command {
     .option("--frames <n>", "frames of the clip (default: 16)", integer(1, 4096))
     .option("--size <w>x<h>", "in pixels, multiples of 8 (default: the model's native size)", size)
     .option("--fps <n>", "frames per second of the written file", number(0.1, 100), 8)
+    .optionsGroup("Prompt:");
+  addPromptOptions(command)
     .optionsGroup("Sampling:")
     .option("--steps <n>", "evaluations of the network (default: 4)", integer(1, 1000))
     .option("--guidance <g>", "classifier-free guidance; none at 1 or below (default: 1)", number(0, 1000))
@@ -87,9 +89,7 @@ export function addRunOptions(command: Command): Command {
       "--beta-schedule <name>",
       "linear, scaled_linear or squaredcos_cap_v2 (default: linear, as AnimateLCM was trained)",
       oneOf("linear", "scaled_linear", "squaredcos_cap_v2"),
-    )
-    .option("--plain-prompt", "take the prompt as diffusers does, without weighting (so far every prompt is plain)")
-    .option("--clip-skip <n>", "layers of the text encoder left out at its end (default: 0)", integer(0, 48));
+    );
   addVideoOptions(command);
   command
     .optionsGroup("Output:")
@@ -117,19 +117,7 @@ export function addRunOptions(command: Command): Command {
 
 /** The pipeline's options of a run. */
 export function generateOptions(prompt: string, a: RunArguments, signal?: AbortSignal): GenerateOptions {
-  const {
-    negative,
-    steps,
-    guidance,
-    seed,
-    frames,
-    scheduler,
-    originalSteps,
-    betaEnd,
-    betaSchedule,
-    clipSkip,
-    motionNorm,
-  } = a;
+  const { negative, steps, guidance, seed, frames, scheduler, originalSteps, betaEnd, betaSchedule, motionNorm } = a;
   const given = {
     negative,
     steps,
@@ -142,8 +130,8 @@ export function generateOptions(prompt: string, a: RunArguments, signal?: AbortS
     originalSteps,
     betaEnd,
     betaSchedule,
-    clipSkip,
     motionNorm,
+    ...promptOptions(a),
     signal,
   };
   return {
@@ -185,29 +173,4 @@ function seed(text: string): number | bigint {
 function scheduler(text: string): SchedulerName {
   if (!isSchedulerName(text)) throw new InvalidArgumentError(`Expected one of ${SCHEDULER_NAMES.join(", ")}.`);
   return text;
-}
-
-function oneOf<T extends string>(...choices: readonly T[]): (text: string) => T {
-  return (text) => {
-    const found = choices.find((c) => c === text);
-    if (found === undefined)
-      throw new InvalidArgumentError(`Expected ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)!}.`);
-    return found;
-  };
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const n = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!(n >= min && n <= max)) throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
-    return n;
-  };
-}
-
-function number(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const n = text.trim() === "" ? Number.NaN : Number(text);
-    if (!(n >= min && n <= max)) throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
-    return n;
-  };
 }

@@ -39,6 +39,7 @@ export function recipeOf(run: {
     motionNorm: s.motionNorm,
     precision,
     ...(a.plainPrompt === true && { plainPrompt: true }),
+    ...(s.emphasis !== "scale" && { emphasis: s.emphasis }),
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
     ...(a.initVideo !== undefined && { initVideo: a.initVideo }),
     ...(s.strength !== undefined && { strength: s.strength }),

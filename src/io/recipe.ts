@@ -45,6 +45,7 @@ const OPTIONS = [
   "motionNorm",
   "precision",
   "plainPrompt",
+  "emphasis",
   "clipSkip",
   "initVideo",
   "strength",

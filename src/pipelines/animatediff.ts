@@ -29,6 +29,8 @@ import {
   type Settings,
 } from "./options.js";
 import { Previewer } from "./preview.js";
+import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
+import { chunksOf, encodePrompt, tokenizePrompt } from "./prompt.js";
 import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
 import { wholeClip } from "./windows.js";
 
@@ -39,7 +41,9 @@ export interface PipelineParts {
   readonly device: Device;
   /** Storage of activations. */
   readonly dtype: "f32" | "f16";
-  readonly tokenizer: { encode(text: string): { readonly ids: readonly number[]; readonly truncatedText?: string } };
+  readonly tokenizer: PromptTokenizer;
+  /** Textual-inversion embeddings, usable in prompts by their names. */
+  readonly embeddings?: readonly PromptEmbedding[];
   readonly text: CLIPTextModel;
   readonly unet: UNetMotionModel;
   readonly vae: AutoencoderKL;
@@ -154,12 +158,15 @@ export class AnimateDiffPipeline implements Disposable {
    * that are not finite.
    */
   recordText(s: Settings, timesteps: readonly number[]): { conditioning: Conditioning; check: Tensor } {
-    const { device, text, tokenizer, unet, dtype } = this.parts;
-    const encode = (prompt: string) => tokenizer.encode(prompt).ids;
+    const { device, unet, dtype } = this.parts;
+    const guided = s.guidance > 1;
+    const chunks = chunksOf(this.parts, guided ? [s.prompt, s.negative] : [s.prompt], s);
     return device.scope(() => {
       // clip skip applies to the prompt, never to the negative prompt (diffusers).
-      const positive = text.forward(device, [encode(s.prompt)], dtype, s.clipSkip);
-      const states = s.guidance > 1 ? stack(text.forward(device, [encode(s.negative)], dtype), positive) : positive;
+      const positive = encodePrompt(this.parts, s.prompt, { ...s, chunks });
+      const states = guided
+        ? stack(encodePrompt(this.parts, s.negative, { ...s, chunks, clipSkip: 0 }), positive)
+        : positive;
       const times = unet.timeEmbeddings(device, timesteps, dtype);
       const keyValues = unet.prepareText(states);
       return { conditioning: { text: { per: "clip", keyValues }, times }, check: countNonFinite(states) };
@@ -269,7 +276,7 @@ export class AnimateDiffPipeline implements Disposable {
   #warnings(s: Settings): string[] {
     const warnings: string[] = [];
     const check = (what: string, prompt: string) => {
-      const { truncatedText } = this.parts.tokenizer.encode(prompt);
+      const { truncatedText } = tokenizePrompt(this.parts, prompt, s);
       if (truncatedText !== undefined && truncatedText !== "")
         warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
     };

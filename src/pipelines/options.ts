@@ -1,6 +1,7 @@
 // What a text-to-video run can be asked for, with defaults and checks. Every number that cannot work is refused here,
 // before anything is computed.
 
+import type { Emphasis } from "../../kernels/emphasis.js";
 import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
 
@@ -27,6 +28,10 @@ export interface GenerateOptions {
   /** Override the noise schedule of the model's folder; beta schedule "linear" by default, as AnimateLCM was trained. */
   readonly betaEnd?: number;
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  /** Takes prompts as diffusers does: no weights in brackets, what is too long cut off. Default false. */
+  readonly plainPrompt?: boolean;
+  /** How weights in prompts act; default "scale". */
+  readonly emphasis?: Emphasis;
   /** Text encoder layers left out at the end; default 0. */
   readonly clipSkip?: number;
   /** What the motion modules' GroupNorm averages over; default: the motion file's kind. */
@@ -81,6 +86,8 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     originalSteps: o.originalSteps,
     betaEnd: o.betaEnd,
     betaSchedule: o.betaSchedule ?? "linear",
+    plainPrompt: o.plainPrompt ?? false,
+    emphasis: o.emphasis ?? "scale",
     clipSkip: o.clipSkip ?? 0,
     motionNorm: o.motionNorm ?? model.motionNorm,
     strength: o.video ? (o.strength ?? 0.8) : o.strength,

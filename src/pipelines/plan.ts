@@ -2,6 +2,7 @@
 // pipelines of any size before a byte is uploaded.
 
 import { Device } from "../gpu/device.js";
+import { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
@@ -10,6 +11,7 @@ import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
 import type { GenerateOptions } from "./options.js";
+import type { PromptTokenizer } from "./prompt-chunks.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /** What one stage takes. */
@@ -38,6 +40,8 @@ export interface PlanOptions {
   readonly precision?: "f32" | "f16";
   /** The files' headers; without them weights are taken to be stored in `precision`. */
   readonly weights?: Pick<ModelFiles, "weights">["weights"];
+  /** Tells how many rows of tokens a prompt takes; without one every prompt takes one. */
+  readonly tokenizer?: PromptTokenizer;
 }
 
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
@@ -48,10 +52,14 @@ export async function planPipeline(
   ),
   options: GenerateOptions,
 ): Promise<Plan> {
-  if (what.model === "sd15") return planRun(SD15_ANIMATELCM, options, { capabilities, precision: what.precision });
+  if (what.model === "sd15") {
+    const tokenizer = await CLIPTokenizer.openai();
+    return planRun(SD15_ANIMATELCM, options, { capabilities, precision: what.precision, tokenizer });
+  }
   const files = await openModel(what as ModelSources);
   try {
-    return planRun(files.configs, options, { capabilities, precision: what.precision, weights: files.weights });
+    const { weights, tokenizer } = files;
+    return planRun(files.configs, options, { capabilities, precision: what.precision, weights, tokenizer });
   } finally {
     await files.close();
   }
@@ -65,7 +73,7 @@ export async function planPipeline(
 export function planRun(
   configs: ModelConfigs,
   options: GenerateOptions,
-  { capabilities = {}, precision = "f16", weights }: PlanOptions = {},
+  { capabilities = {}, precision = "f16", weights, tokenizer }: PlanOptions = {},
 ): Plan {
   using device = Device.dry(capabilities);
   const { video } = options;
@@ -78,11 +86,10 @@ export function planRun(
   for (const key of ["text", "unet", "vae"] as const) models.stores[key].pretend(weights?.[key]);
   device.trim();
   const weightBytes = device.memory.used;
-  const tokens = models.text.config.maxPositions;
   const pipeline = new AnimateDiffPipeline({
     device,
     dtype: precision,
-    tokenizer: { encode: () => ({ ids: Array.from({ length: tokens }, () => 0) }) },
+    tokenizer: tokenizer ?? wordless(models.text.config.maxPositions),
     text: models.text,
     unet: models.unet,
     vae: models.vae,
@@ -144,4 +151,9 @@ export function planRun(
     dispatches: device.counts.dispatches,
     pipelines: device.counts.codes.size,
   };
+}
+
+/** Reads every prompt as empty. */
+function wordless(modelMaxLength: number): PromptTokenizer {
+  return { modelMaxLength, bosTokenId: 0, eosTokenId: 0, padTokenId: 0, tokenIds: () => [], decode: () => "" };
 }

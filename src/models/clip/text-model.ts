@@ -2,6 +2,7 @@
 // transformer over token embeddings.
 
 import { attention } from "../../../kernels/attention.js";
+import { cast } from "../../../kernels/elementwise.js";
 import { embedding } from "../../../kernels/embedding.js";
 import { FusedLinear, Linear } from "../../nn/linear.js";
 import { LayerNorm } from "../../nn/norm.js";
@@ -20,6 +21,16 @@ export interface CLIPTextConfig {
   readonly activation: "quick_gelu" | "gelu";
   readonly eps: number;
 }
+
+/** A vector in place of a token's embedding (textual inversion): `hiddenSize` values at token `at` of text `row`. */
+export interface TokenVector {
+  readonly row: number;
+  readonly at: number;
+  readonly values: Float32Array;
+}
+
+/** An index that no table reaches: its row is left as it is. */
+const NONE = 0xffffffff;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -104,10 +115,16 @@ export class CLIPTextModel {
 
   /**
    * Last hidden state `[b, tokens, hiddenSize]` of token ids `[b][tokens]`. `clipSkip` n takes the state n layers before
-   * the last (diffusers' clip_skip); the final norm is applied either way.
-   * @throws Error where a text is longer than the positions, or clipSkip leaves no layer
+   * the last (diffusers' clip_skip); the final norm is applied either way. `vectors` replace token embeddings.
+   * @throws Error where a text is longer than the positions, a vector has another width, or clipSkip leaves no layer
    */
-  forward(device: Tensor["device"], ids: readonly (readonly number[])[], dtype: "f32" | "f16", clipSkip = 0): Tensor {
+  forward(
+    device: Tensor["device"],
+    ids: readonly (readonly number[])[],
+    dtype: "f32" | "f16",
+    clipSkip = 0,
+    vectors: readonly TokenVector[] = [],
+  ): Tensor {
     const { hiddenSize, maxPositions, layers } = this.config;
     const n = ids[0]?.length ?? 0;
     if (n === 0 || n > maxPositions || ids.some((row) => row.length !== n))
@@ -118,10 +135,30 @@ export class CLIPTextModel {
       const flat = Tensor.from(device, ids.flat(), [ids.length * n], "u32", "token ids");
       const positions = this.#positions.value;
       const first = positions.slice(0, n);
-      let x = embedding(flat, this.#tokens.value, first, dtype, "embedding").reshape([ids.length, n, hiddenSize]);
+      const words = embedding(flat, this.#tokens.value, first, dtype, "embedding");
+      if (vectors.length > 0) this.#replace(words, vectors, first, n);
+      let x = words.reshape([ids.length, n, hiddenSize]);
       for (const layer of this.#layers.slice(0, layers - clipSkip)) x = layer.forward(x);
       return this.#finalNorm.forward(x);
     });
+  }
+
+  /** Writes `vectors`, with their positions added, over rows of `words [texts·n, hiddenSize]`. */
+  #replace(words: Tensor, vectors: readonly TokenVector[], positions: Tensor, n: number): void {
+    const { hiddenSize } = this.config;
+    const rows = new Array<number>(words.shape[0]!).fill(NONE);
+    const table = new Float32Array(vectors.length * hiddenSize);
+    for (const [i, { row, at, values }] of vectors.entries()) {
+      if (values.length !== hiddenSize)
+        throw new Error(`a textual-inversion vector has ${values.length} values, but this text encoder is of width ${hiddenSize}`);
+      rows[row * n + at] = i;
+      table.set(values, i * hiddenSize);
+    }
+    const { device, dtype } = words;
+    const index = Tensor.from(device, rows, [rows.length], "u32", "textual inversion rows");
+    const values = Tensor.from(device, table, [vectors.length, hiddenSize], "f32", "textual inversion");
+    const exact = positions.dtype === "f32" ? positions : cast(positions, "f32", "positions");
+    embedding(index, values, exact, dtype === "f16" ? "f16" : "f32", "textual inversion", words);
   }
 }
 
