@@ -58,6 +58,13 @@ const MODEL = [
 const need = (text: string, use: HubUse, paths: readonly string[], o = {}) =>
   neededFiles(parseHubName(text)!, use, paths, o);
 
+it("documents every short name as it is", () => {
+  const page = readFileSync(new URL("../../docs/downloads.md", import.meta.url), "utf8");
+  const rows = page.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+  for (const s of SHORT_NAMES)
+    expect(rows).toContainEqual(["", s.name, `\`${s.option}\``, s.target, expect.any(String), s.licence, ""]);
+});
+
 describe("neededFiles", () => {
   it("takes a diffusers folder's networks, no second precision, format or single file", () => {
     const { files, at } = need("hf:a/b", "model", MODEL);
