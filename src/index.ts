@@ -83,6 +83,7 @@ export {
   type LoadStage,
   type ModelInfo,
 } from "./pipelines/load.js";
+export type { EmbeddingInfo, EmbeddingSource } from "./pipelines/embeddings.js";
 export type { LoraInfo } from "./pipelines/loras.js";
 export type { Emphasis } from "../kernels/emphasis.js";
 export { parsePrompt, type PromptPart } from "./pipelines/prompt-syntax.js";
@@ -118,6 +119,7 @@ export {
   type WeightFile,
 } from "./io/weight-files.js";
 export { identify, identifyFolder, type CheckpointKind, type Identity } from "./io/names/identify.js";
+export { embeddingTensor, readEmbedding, type Embedding, type EmbeddingTensor } from "./io/names/embedding.js";
 export { loraDelta } from "./io/names/lora-delta.js";
 export {
   readLora,

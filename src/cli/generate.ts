@@ -122,6 +122,9 @@ async function load(
     const loras: NonNullable<LoadOptions["loras"]>[number][] = [];
     for (const { path, weight } of paths.loras)
       loras.push({ source: keep(await openFileOf(path, "--lora", fetching)), weight });
+    const embeddings: NonNullable<LoadOptions["embeddings"]>[number][] = [];
+    for (const { path, name } of a.embedding ?? [])
+      embeddings.push({ source: keep(await openFileOf(path, "--embedding", fetching)), name });
     return await loadPipeline(device, {
       model: keep(await openPath(paths.model, "--model", fetching)),
       ...(paths.motion !== undefined && { motion: keep(await openPath(paths.motion, "--motion", fetching)) }),
@@ -129,6 +132,7 @@ async function load(
       ...(paths.tokenizer !== undefined && { tokenizer: await openFolderOf(paths.tokenizer, "--tokenizer", fetching) }),
       ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
       loras,
+      embeddings,
       encoder: a.initVideo !== undefined,
       precision: precisionOf(a, device),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>

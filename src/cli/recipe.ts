@@ -38,6 +38,10 @@ export function recipeOf(run: {
     betaSchedule: s.betaSchedule,
     motionNorm: s.motionNorm,
     precision,
+    ...(a.embedding &&
+      a.embedding.length > 0 && {
+        embedding: a.embedding.map(({ path, name }) => (name === undefined ? path : `${path}:${name}`)),
+      }),
     ...(a.plainPrompt === true && { plainPrompt: true }),
     ...(s.emphasis !== "scale" && { emphasis: s.emphasis }),
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
@@ -47,6 +51,7 @@ export function recipeOf(run: {
     ...(a.bundledLora === false && { noLora: true }),
     version,
     ...Object.fromEntries(hashes),
+    ...(info.embeddings.length > 0 && { embeddingSha256: info.embeddings.map((e) => e.hash) }),
     ...(info.loras.length > 0 && { loraSha256: info.loras.map((l) => l.hash) }),
   };
 }

@@ -44,6 +44,7 @@ const OPTIONS = [
   "betaSchedule",
   "motionNorm",
   "precision",
+  "embedding",
   "plainPrompt",
   "emphasis",
   "clipSkip",

@@ -9,16 +9,22 @@ import type { PickleValue } from "./unpickle.js";
 const WRAPPERS = ["state_dict", "model", "model_state_dict", "module"] as const;
 const MAX_DEPTH = 8;
 const MAX_VALUES = 1_000_000;
+/** Characters of a text that is kept. */
+const MAX_TEXT = 200;
 
 /**
  * The tensors of a checkpoint by name: wrappers opened, nested dicts joined with dots, `module.` removed where every name
- * has it. `notes` says what was left out.
+ * has it. `notes` says what was left out, `texts` holds short strings beside the tensors (an embedding's name, for one).
  * @throws CheckpointError when there are no tensors
  */
 export function stateDict(
   file: string,
   value: PickleValue,
-): { readonly tensors: ReadonlyMap<string, TorchTensor>; readonly notes: readonly string[] } {
+): {
+  readonly tensors: ReadonlyMap<string, TorchTensor>;
+  readonly texts: ReadonlyMap<string, string>;
+  readonly notes: readonly string[];
+} {
   const notes: string[] = [];
   let inner = value;
   for (let depth = 0; depth < MAX_DEPTH && inner instanceof Map; depth++) {
@@ -32,7 +38,8 @@ export function stateDict(
       );
     inner = dict.get(wrapper)!;
   }
-  if (inner instanceof TorchTensor) return { tensors: new Map([["tensor", inner]]), notes };
+  const texts = new Map<string, string>();
+  if (inner instanceof TorchTensor) return { tensors: new Map([["tensor", inner]]), texts, notes };
 
   const tensors = new Map<string, TorchTensor>();
   const others: string[] = [];
@@ -47,7 +54,10 @@ export function stateDict(
       for (const [key, item] of v) collect(item, name === "" ? keyText(key) : `${name}.${keyText(key)}`, depth + 1);
     else if (Array.isArray(v) && v.some((item) => item instanceof TorchTensor))
       (v as readonly PickleValue[]).forEach((item, i) => collect(item, `${name}.${i}`, depth + 1));
-    else others.push(name);
+    else {
+      others.push(name);
+      if (typeof v === "string" && v.length <= MAX_TEXT && depth === 1) texts.set(name, v);
+    }
   };
   collect(inner, "", 0);
   if (tensors.size === 0) throw new CheckpointError(`${file} holds no tensors: it is no checkpoint`);
@@ -58,9 +68,9 @@ export function stateDict(
         .map((n) => quoted(n, 60))
         .join(", ")}${others.length > 8 ? `, … (${others.length})` : ""}`,
     );
-  if (![...tensors.keys()].every((name) => name.startsWith("module."))) return { tensors, notes };
+  if (![...tensors.keys()].every((name) => name.startsWith("module."))) return { tensors, texts, notes };
   notes.push('every name began with "module." (distributed training), which was removed');
-  return { tensors: new Map([...tensors].map(([name, t]) => [name.slice("module.".length), t])), notes };
+  return { tensors: new Map([...tensors].map(([name, t]) => [name.slice("module.".length), t])), texts, notes };
 }
 
 function keyText(key: PickleValue): string {

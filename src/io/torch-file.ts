@@ -69,7 +69,7 @@ export async function openTorchFile(source: ByteSource): Promise<WeightFile> {
     global: (name) => torchGlobal(source.name, name),
     persistent,
   });
-  const { tensors, notes } = stateDict(source.name, value);
+  const { tensors, texts, notes } = stateDict(source.name, value);
   const position = (t: TorchTensor) => zip.get(`${root}data/${t.storage.key}`)!.headerAt;
   const sorted = new Map([...tensors].toSorted(([, a], [, b]) => position(a) - position(b) || a.offset - b.offset));
 
@@ -88,7 +88,7 @@ export async function openTorchFile(source: ByteSource): Promise<WeightFile> {
   return {
     name: source.name,
     format: "torch",
-    metadata: new Map(),
+    metadata: texts,
     notes,
     *entries() {
       for (const [name, { shape, dtype }] of sorted) yield { name, shape, dtype };

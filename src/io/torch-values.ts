@@ -175,6 +175,12 @@ export function torchGlobal(file: string, name: string): PickleGlobal | undefine
           throw new CheckpointError(`${file}: its pickle has a parameter that is no tensor`);
         return data;
       });
+    case "torch.nn.modules.container.ParameterDict":
+      // Textual inversion's first files; its parameters are attributes.
+      return new PickleGlobal(name, (args) => orderedDict(file, args));
+    case "__builtin__.set":
+    case "builtins.set":
+      return new PickleGlobal(name, ([items]) => (Array.isArray(items) ? (items as readonly PickleValue[]) : []));
     case "_codecs.encode":
       // How protocol 2 writes bytes.
       return new PickleGlobal(name, ([text, encoding]) => {

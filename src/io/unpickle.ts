@@ -359,10 +359,15 @@ class Machine {
         const [callee, ...args] = this.#popMark();
         return this.#call(callee ?? null, args);
       }
-      case 0x62: // BUILD: attributes, which only OrderedDict has here (_metadata); they say nothing about tensors
-        this.#pop();
-        if (!(this.#top() instanceof Map)) throw this.#error("sets attributes on what is no dict");
+      case 0x62: {
+        // BUILD: attributes. OrderedDict's (_metadata) say nothing about tensors; ParameterDict's _parameters are its items.
+        const attributes = this.#pop();
+        const target = this.#top();
+        if (!(target instanceof Map)) throw this.#error("sets attributes on what is no dict");
+        const parameters = attributes instanceof Map ? attributes.get("_parameters") : undefined;
+        if (parameters instanceof Map) for (const [key, value] of parameters) target.set(key, value);
         return;
+      }
       case 0x50: // PERSID
         return this.#push(this.#options.persistent(this.#line()));
       case 0x51: // BINPERSID

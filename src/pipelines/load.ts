@@ -5,6 +5,7 @@ import type { ByteSource } from "../io/byte-source.js";
 import type { WeightStore } from "../nn/weights.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels } from "./build.js";
+import { openEmbeddings, type EmbeddingInfo, type EmbeddingSource } from "./embeddings.js";
 import { openLoras, type LoraInfo } from "./loras.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
 
@@ -12,6 +13,8 @@ import { openModel, type ModelFiles, type ModelSources } from "./model-files.js"
 export interface LoadOptions extends ModelSources {
   /** Merged into the weights, in f32, in the order given. */
   readonly loras?: readonly { readonly source: ByteSource; readonly weight: number }[];
+  /** Textual-inversion embeddings: usable in prompts by their names. */
+  readonly embeddings?: readonly EmbeddingSource[];
   /** Storage of weights and activations; default f16 where the device can compute with it. */
   readonly precision?: "f32" | "f16";
   /** Default: "joint" for diffusers' adapters, "frame" for original files. */
@@ -34,6 +37,7 @@ export interface ModelInfo {
   readonly model: string;
   readonly motion: string | undefined;
   readonly loras: readonly LoraInfo[];
+  readonly embeddings: readonly EmbeddingInfo[];
   readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
   /** Bytes of weights on the device. */
   readonly weightBytes: number;
@@ -78,6 +82,10 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
   const dispose = () => {
     for (const store of Object.values(stores)) store.dispose();
   };
+  const { embeddings, info: embeddingInfo } = await openEmbeddings(options.embeddings ?? [], {
+    width: models.text.config.hiddenSize,
+    room: files.tokenizer.modelMaxLength - 2,
+  });
   const loras = await openLoras(device, options.loras ?? [], stores);
   try {
     const stages: readonly [LoadStage["stage"], WeightStore, keyof typeof stores][] = [
@@ -107,6 +115,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     device,
     dtype,
     tokenizer: files.tokenizer,
+    embeddings,
     text: models.text,
     unet: models.unet,
     vae: models.vae,
@@ -123,6 +132,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
       model: files.name,
       motion: files.motionName,
       loras: loras.info,
+      embeddings: embeddingInfo,
       parameters: {
         text: stores.text.parameters,
         unet: stores.unet.parameters - motion,

@@ -1,11 +1,15 @@
 // Prompts with markup, long ones, plain ones, embeddings: rows of tokens and the text encoder's states against
 // test/reference/prompts.py (plain prompts and embeddings: diffusers itself).
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../src/gpu/device.js";
+import { memorySource } from "../../src/io/byte-source.js";
 import { openFolder } from "../../src/io/node-file.js";
 import { CLIPTokenizer } from "../../src/models/clip/tokenizer.js";
 import { buildModels, type BuiltModels } from "../../src/pipelines/build.js";
+import { openEmbeddings } from "../../src/pipelines/embeddings.js";
+import { loadPipeline } from "../../src/pipelines/load.js";
 import { openModel, type ModelFiles } from "../../src/pipelines/model-files.js";
 import { chunkPrompt } from "../../src/pipelines/prompt-chunks.js";
 import { parsePrompt } from "../../src/pipelines/prompt-syntax.js";
@@ -172,5 +176,55 @@ describe.each(["tiny-a", "tiny-b"])("encodePrompt on %s", (model) => {
     expect(values.slice(0, one.size)).toEqual(await one.read());
     expectClose(values.slice(one.size), await empty.read(), 1e-6);
     expect(() => encodePrompt(parts, "a BREAK b", { ...style, chunks: 1 })).toThrow("takes 2 rows of tokens");
+  });
+});
+
+describe("embeddings", () => {
+  const source = (name: string) => memorySource(name, readFileSync(fixturePath(`embeddings/${name}`)));
+
+  it("agree with diffusers' load_textual_inversion", async () => {
+    const device = await testDevice();
+    const fixture = await Fixture.open("prompts.safetensors");
+    const { pipeline, info } = await loadPipeline(device, {
+      model: await openFolder(fixturePath("tiny-a")),
+      embeddings: [
+        { source: source("toy.safetensors") },
+        { source: source("learned_embeds.bin") },
+        { source: source("painted.pt") },
+        { source: source("bad-hands.safetensors") },
+      ],
+      precision: "f32",
+    });
+    using _ = pipeline;
+    expect(info.embeddings.map((e) => e.names.join())).toEqual([
+      "toy,<toy>",
+      "learned_embeds,<cat-toy>",
+      "painted,paint style",
+      "bad-hands",
+    ]);
+    const cases = Object.entries(fixture.json<Record<string, Case>>("cases")).filter(([, c]) => c.embeddings === true);
+    expect(cases.length).toBe(5);
+    for (const [name, { prompt }] of cases) {
+      using y = encodePrompt(pipeline.parts, prompt, { plainPrompt: true, emphasis: "scale" });
+      expectClose(await y.read(), await fixture.values(`${name}.states`), 1e-5);
+    }
+  });
+
+  it("are refused where they do not fit, or two have one name", async () => {
+    const at = { width: 32, room: 75 };
+    await expect(openEmbeddings([{ source: source("toy.safetensors") }], { width: 24, room: 75 })).rejects.toThrow(
+      "width 32, but this model's text encoder has width 24",
+    );
+    await expect(openEmbeddings([{ source: source("learned_embeds.bin") }], { width: 32, room: 2 })).rejects.toThrow(
+      "has 3 vectors, but this text encoder takes 2 tokens at once",
+    );
+    const twice = [{ source: source("toy.safetensors") }, { source: source("bad-hands.safetensors"), name: "TOY" }];
+    await expect(openEmbeddings(twice, at)).rejects.toThrow('two embeddings are called "TOY"');
+    const lora = memorySource("lora.safetensors", readFileSync(fixturePath("tiny-a-lora.safetensors")));
+    await expect(openEmbeddings([{ source: lora }], at)).rejects.toThrow(
+      "lora.safetensors is no textual-inversion embedding: it is a LoRA",
+    );
+    const { embeddings } = await openEmbeddings([{ source: source("painted.pt"), name: "mine" }], at);
+    expect(embeddings.map((e) => e.name)).toEqual(["mine"]);
   });
 });

@@ -2,6 +2,7 @@
 
 import type { Folder } from "../folder.js";
 import type { WeightFile } from "../weight-files.js";
+import { embeddingTensor } from "./embedding.js";
 import { loraPart } from "./lora.js";
 
 export type CheckpointKind =
@@ -55,6 +56,7 @@ const USABLE: ReadonlySet<CheckpointKind> = new Set<CheckpointKind>([
   "vae",
   "motion",
   "lora",
+  "textual-inversion",
   "diffusers-folder",
 ]);
 
@@ -94,7 +96,7 @@ export function identify(file: WeightFile): Identity {
     parameters += shape.reduce((n, s) => n * s, 1);
   }
   const [kind, description, details = {}] =
-    adapters(names) ??
+    adapters(names, file) ??
     singleFiles(names) ??
     motion(names) ??
     networks(names) ??
@@ -111,7 +113,7 @@ export function identify(file: WeightFile): Identity {
 }
 
 /** Small files that change or steer a model. */
-function adapters(n: Names): Finding | undefined {
+function adapters(n: Names, file: WeightFile): Finding | undefined {
   const parts = n.all.map(loraPart).filter((p) => p !== undefined);
   if (parts.length * 2 > n.all.length) return lora(n, parts);
   if (n.some(/^image_proj\./) && n.some(/^ip_adapter\.|\.to_k_ip\.weight$/)) {
@@ -131,13 +133,16 @@ function adapters(n: Names): Finding | undefined {
       { form, ...(key !== undefined && { crossAttentionDim: n.shape(key)![1] ?? 0 }) },
     ];
   }
-  const embedding = embeddingOf(n);
-  if (embedding)
+  const embedding = embeddingTensor(file);
+  if (embedding) {
+    const { vectors, width, sdxl } = embedding;
+    const base = sdxl ? " for SDXL" : width === 1024 ? " for Stable Diffusion 2" : "";
     return [
       "textual-inversion",
-      `a textual-inversion embedding of ${embedding[0]} vector${embedding[0] === 1 ? "" : "s"}`,
-      { vectors: embedding[0], width: embedding[1] },
+      `a textual-inversion embedding of ${vectors} vector${vectors === 1 ? "" : "s"}${base}`,
+      { vectors, width },
     ];
+  }
   if (
     n.some(/^control_model\./) ||
     n.some(/^controlnet_cond_embedding\./) ||
@@ -197,18 +202,6 @@ function lora(n: Names, parts: readonly { readonly module: string; readonly spel
       motion: moving,
     },
   ];
-}
-
-/** Vectors and width of an embedding file: one matrix, by the names its writers use. */
-function embeddingOf(n: Names): readonly [number, number] | undefined {
-  if (n.all.length > 4) return undefined;
-  const name =
-    n.find(/^(emb_params|clip_l|tensor)$|^string_to_param\.|^<.+>$/) ??
-    n.all.find((only) => n.all.length === 1 && !only.includes("."));
-  const shape = name === undefined ? undefined : n.shape(name);
-  if (!shape || shape.length < 1 || shape.length > 2) return undefined;
-  const [vectors, width] = shape.length === 1 ? [1, shape[0]!] : [shape[0]!, shape[1]!];
-  return [768, 1024, 1280].includes(width) && vectors > 0 && vectors <= 256 ? [vectors, width] : undefined;
 }
 
 /** Everything in one file, in LDM's names. */
