@@ -2,6 +2,7 @@
 
 import type { Device } from "../gpu/device.js";
 import type { FramesEvent, GenerationEvent } from "../pipelines/animatediff.js";
+import type { VideoSource } from "../io/video.js";
 import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
 import { openAdapter } from "./adapters.js";
 import { bytes, count, seconds } from "./format.js";
@@ -59,45 +60,108 @@ export async function produce(
   a: RunArguments,
   outputs: readonly string[],
   terminal: Terminal,
-): Promise<{ report: Report; written: readonly string[] }> {
+): Promise<Produced> {
   const start = performance.now();
-  // What cannot be written is said before minutes of work, not after.
-  const targets: OutputTarget[] = [];
-  for (const output of outputs) targets.push(await outputTarget(output));
-  if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
-  const source = await openInitVideo(a);
-  const paths = modelPaths(a);
+  const prepared = await prepare(a, outputs);
   return interruptible(async (signal) => {
     using device = await openAdapter(a.device);
     terminal.say(`adapter   ${device.capabilities.name}`);
     try {
-      const loaded = await load(device, paths, a, terminal, signal);
-      using pipeline = loaded.pipeline;
-      const { info } = loaded;
-      for (const warning of info.warnings) terminal.warn(warning);
-      const loadSeconds = elapsed(start);
-      terminal.done("load", loadSeconds, `${bytes(info.weightBytes)} of weights`);
-      device.resetCounts();
-      const options = generateOptions(prompt, a, signal);
-      const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
-      for (const note of video?.notes ?? []) terminal.warn(note);
-      const result = await run(pipeline.generate({ ...options, ...videoOptions(video, a) }), terminal);
-      for (const warning of result.warnings) terminal.warn(warning);
-
-      const encodeStart = performance.now();
-      terminal.refresh("encode", 0);
-      const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
-      const written: string[] = [];
-      for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
-      if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
-      const encodeSeconds = elapsed(encodeStart);
-      terminal.done("encode", encodeSeconds);
-      const report = reportOf({ output: written[0] ?? "", result, loadSeconds, encodeSeconds, start, device, info });
-      return { report, written };
+      using session = await openSession(device, a, terminal, signal);
+      return await perform(session, prompt, a, prepared, terminal, signal, start);
     } finally {
       terminal.clear();
     }
   });
+}
+
+/** A run's report and the paths that were written. */
+export interface Produced {
+  readonly report: Report;
+  readonly written: readonly string[];
+}
+
+/** What a run reads and writes, opened before minutes of work. */
+export interface Prepared {
+  readonly targets: readonly OutputTarget[];
+  readonly video: VideoSource | undefined;
+}
+
+/** @throws UsageError, OutputError or PictureError for what cannot be read or written */
+export async function prepare(a: RunArguments, outputs: readonly string[]): Promise<Prepared> {
+  const targets: OutputTarget[] = [];
+  for (const output of outputs) targets.push(await outputTarget(output));
+  if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
+  return { targets, video: await openInitVideo(a) };
+}
+
+/** A model that is loaded, for one run after another. */
+export interface Session extends LoadedPipeline, Disposable {
+  readonly device: Device;
+  readonly paths: ModelPaths;
+  /** Seconds that loading took. */
+  readonly seconds: number;
+}
+
+/** Loads the model of a run. */
+export async function openSession(
+  device: Device,
+  a: RunArguments,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<Session> {
+  const start = performance.now();
+  const paths = modelPaths(a);
+  const { pipeline, info } = await load(device, paths, a, terminal, signal);
+  for (const warning of info.warnings) terminal.warn(warning);
+  const time = elapsed(start);
+  terminal.done("load", time, `${bytes(info.weightBytes)} of weights`);
+  return { device, paths, pipeline, info, seconds: time, [Symbol.dispose]: () => pipeline.dispose() };
+}
+
+/** One run of a loaded model, to its frames. */
+export async function render(
+  { pipeline }: Session,
+  prompt: string,
+  a: RunArguments,
+  source: VideoSource | undefined,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<FramesEvent> {
+  const options = generateOptions(prompt, a, signal);
+  const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
+  for (const note of video?.notes ?? []) terminal.warn(note);
+  const result = await follow(pipeline.generate({ ...options, ...videoOptions(video, a) }), terminal);
+  for (const warning of result.warnings) terminal.warn(warning);
+  return result;
+}
+
+/** One run of a loaded model, written; `start` is when the work for it began. */
+export async function perform(
+  session: Session,
+  prompt: string,
+  a: RunArguments,
+  { targets, video }: Prepared,
+  terminal: Terminal,
+  signal: AbortSignal,
+  start: number,
+): Promise<Produced> {
+  const { device, paths, info } = session;
+  device.resetCounts();
+  const result = await render(session, prompt, a, video, terminal, signal);
+  const encodeStart = performance.now();
+  terminal.refresh("encode", 0);
+  const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
+  const written: string[] = [];
+  for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
+  if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
+  const encodeSeconds = elapsed(encodeStart);
+  terminal.done("encode", encodeSeconds);
+  const output = written[0] ?? "";
+  return {
+    report: reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info }),
+    written,
+  };
 }
 
 /** Storage of weights and activations: what was asked for, else f16 where the adapter has it. */
@@ -149,7 +213,7 @@ async function load(
 }
 
 /** Follows a run to its frames. */
-async function run(events: AsyncIterable<GenerationEvent>, terminal: Terminal): Promise<FramesEvent> {
+async function follow(events: AsyncIterable<GenerationEvent>, terminal: Terminal): Promise<FramesEvent> {
   terminal.refresh("denoise", 0, "text first; shaders new to this driver are compiled now");
   let spent = 0;
   let inStep = 0;
