@@ -40,7 +40,7 @@ function font() {
   if (letters) return letters;
   const table = new Map<string, Letter>();
   let at = 0;
-  [...LETTERS].forEach((c, i) => {
+  Array.from(LETTERS).forEach((c, i) => {
     table.set(c, { width: LETTER_WIDTHS[i]!, at });
     at += LETTER_WIDTHS[i]! * LETTER_HEIGHT;
   });
@@ -50,13 +50,13 @@ function font() {
 /** Width of a text in pixels; letters that there are not show as `?`. */
 export function textWidth(text: string): number {
   const { table } = font();
-  return [...text].reduce((sum, c) => sum + (table.get(c) ?? table.get("?")!).width, 0);
+  return Array.from(text).reduce((sum, c) => sum + (table.get(c) ?? table.get("?")!).width, 0);
 }
 
 /** The text, cut with an ellipsis where it is wider than `width`. */
 function fitted(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
-  const all = [...text];
+  const all = Array.from(text);
   while (all.length > 0 && textWidth(`${all.join("").trimEnd()}…`) > width) all.pop();
   return all.length === 0 ? "" : `${all.join("").trimEnd()}…`;
 }

@@ -194,7 +194,7 @@ describe("kineograph inspect", () => {
     writeFileSync(at("x.png"), "not a picture");
     const r = await kineograph("inspect", at("x.png"));
     expect(r.status).toBe(1);
-    expect(r.message).toContain("neither a PNG nor a GIF");
+    expect(r.message).toContain("no PNG, GIF or WebP file");
     expect((await kineograph("inspect", at("none.safetensors"))).message).toContain("there is no such file or folder");
   });
 });
