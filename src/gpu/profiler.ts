@@ -5,6 +5,8 @@ import type { Dispatch } from "./work.js";
 /** Sum over all dispatches with one label. */
 export interface ProfileEntry {
   readonly label: string;
+  /** The WGSL of the latest. */
+  code: string;
   calls: number;
   ms: number;
   flops: number;
@@ -30,7 +32,8 @@ export class Profiler {
   /** Query set for a batch of `count` dispatches. */
   begin(count: number): ProfileBatch {
     return new ProfileBatch(this.#gpu, count, (d, ms) => {
-      const e = this.#entries.get(d.label) ?? { label: d.label, calls: 0, ms: 0, flops: 0, bytes: 0 };
+      const e = this.#entries.get(d.label) ?? { label: d.label, code: d.code, calls: 0, ms: 0, flops: 0, bytes: 0 };
+      e.code = d.code;
       e.calls++;
       e.ms += ms;
       e.flops += d.flops;

@@ -1,0 +1,249 @@
+// The engine: one device, one loaded model, one run at a time. What it does in a browser is what `kineograph generate` does
+// on the command line; here it also tells how far it is, and survives the loss of its device.
+
+import {
+  loadPipeline,
+  type ByteSource,
+  type Device,
+  type Folder,
+  type FramesEvent,
+  type GenerateOptions,
+  type LoadedPipeline,
+  type ModelSources,
+} from "../../index.js";
+import { openStored, readManifest } from "../store/read.js";
+import { bundledFolder, bundledLora } from "./bundled.js";
+import { openGpu, type OpenedDevice } from "./gpu.js";
+import {
+  BUNDLED,
+  BUNDLED_LORA,
+  type EngineMemory,
+  type GpuInfo,
+  type ModelChoice,
+  type ModelFacts,
+  type RunEvent,
+  type RunOptions,
+  type RunRequest,
+  type RunResult,
+} from "./protocol.js";
+import { KernelTimes } from "./kernel-times.js";
+import { recipeOf } from "./recipe.js";
+
+type Emit = (event: RunEvent, transfer?: Transferable[]) => void;
+
+/** A model's files, opened by their ids. */
+export interface OpenedSources extends ModelSources {
+  readonly loras: readonly { readonly source: ByteSource; readonly weight: number }[];
+}
+
+export class Engine {
+  /** Address below which the bundled model lies. */
+  readonly #base: string;
+  #opened: Promise<OpenedDevice> | undefined;
+  #loaded: { readonly key: string; readonly pipeline: LoadedPipeline; readonly facts: ModelFacts } | undefined;
+  /** Runs and loads take turns. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #kernels: KernelTimes | undefined;
+
+  constructor(base: string) {
+    this.#base = base;
+  }
+
+  /** The device, opened at the first call. */
+  async device(): Promise<{ readonly device: Device; readonly info: GpuInfo }> {
+    this.#opened ??= openGpu();
+    try {
+      const opened = await this.#opened;
+      void opened.gpu.lost.then(() => this.#drop(opened));
+      return opened;
+    } catch (error) {
+      this.#opened = undefined;
+      throw error;
+    }
+  }
+
+  /** The device with WebGPU's own. */
+  async handle(): Promise<OpenedDevice> {
+    await this.device();
+    return this.#opened!;
+  }
+
+  /** Loads a model unless it is the one loaded. */
+  load(choice: ModelChoice, emit: Emit, signal: AbortSignal): Promise<ModelFacts> {
+    return this.#inTurn(async () => (await this.#load(choice, emit, signal)).facts);
+  }
+
+  run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
+    return this.#inTurn(async () => {
+      signal.throwIfAborted();
+      const { device, info } = await this.device();
+      const start = performance.now();
+      const { pipeline, facts } = await this.#load(request.choice, emit, signal);
+      const load = (performance.now() - start) / 1000;
+      emit({ type: "model", facts });
+      this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
+      try {
+        emit({ type: "stage", stage: "text", fraction: 0 });
+        const result = await this.#follow(pipeline, request.options, emit, signal);
+        const recipe = recipeOf({
+          request,
+          result,
+          info: pipeline.info,
+          precision: facts.precision,
+          adapter: info.name,
+          names: await storedNames(request.choice),
+        });
+        return {
+          frames: result.frames,
+          recipe,
+          timesteps: result.timesteps,
+          seconds: { load, ...result.seconds },
+          peakBytes: device.memory.peakReserved,
+          warnings: [...pipeline.info.warnings, ...result.warnings],
+        };
+      } finally {
+        this.#kernels?.stop();
+        device.trim();
+      }
+    });
+  }
+
+  async memory(): Promise<EngineMemory> {
+    const { device } = await this.device();
+    return { used: device.memory.used, reserved: device.memory.reserved };
+  }
+
+  /** Gives the device back. What runs on it fails. */
+  async restart(): Promise<void> {
+    const opened = await this.#opened;
+    if (!opened) return;
+    opened.gpu.destroy();
+    this.#drop(opened);
+  }
+
+  source(label: string): string | undefined {
+    return this.#kernels?.source(label);
+  }
+
+  /** The files of a choice. */
+  async open(choice: ModelChoice, signal: AbortSignal): Promise<OpenedSources> {
+    const loras: OpenedSources["loras"][number][] = [];
+    for (const { id, weight } of choice.loras) {
+      if (weight === 0 || (id === BUNDLED_LORA && !choice.distilled)) continue;
+      const source = id === BUNDLED_LORA ? await bundledLora(this.#base, signal) : await openStored(id);
+      if ("list" in source) throw new Error(`${source.name} is a folder; a LoRA is one file`);
+      loras.push({ source, weight });
+    }
+    const motion =
+      choice.motion !== undefined
+        ? await openStored(choice.motion)
+        : choice.model === BUNDLED
+          ? bundledFolder(this.#base, choice.distilled ? "motion-lcm" : "motion-teacher", signal)
+          : undefined;
+    return {
+      model:
+        choice.model === BUNDLED ? bundledFolder(this.#base, "base", signal) : await openStored(choice.model),
+      ...(motion && { motion }),
+      ...(choice.vae !== undefined && { vae: await openStored(choice.vae) }),
+      loras,
+    };
+  }
+
+  async #load(choice: ModelChoice, emit: Emit, signal: AbortSignal) {
+    const { device } = await this.device();
+    const key = JSON.stringify(choice);
+    if (this.#loaded?.key === key) return { pipeline: this.#loaded.pipeline, facts: this.#loaded.facts };
+    emit({ type: "stage", stage: "download", fraction: 0 });
+    const sources = await this.open(choice, signal);
+    this.#loaded?.pipeline.pipeline.dispose();
+    this.#loaded = undefined;
+    device.trim();
+    emit({ type: "stage", stage: "load", fraction: 0 });
+    const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
+    const loaded = await loadPipeline(device, {
+      ...sources,
+      precision,
+      ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
+      onProgress: ({ stage, loadedBytes, totalBytes }) =>
+        emit({
+          type: "stage",
+          stage: "load",
+          fraction: totalBytes === 0 ? 1 : loadedBytes / totalBytes,
+          detail: stage,
+        }),
+      signal,
+    });
+    const { limits } = loaded.pipeline;
+    const facts: ModelFacts = {
+      name: loaded.info.model,
+      motion: loaded.info.motion,
+      nativeSize: limits.nativeSize,
+      factor: limits.factor,
+      maxFrames: limits.maxFrames,
+      precision,
+      parameters: loaded.info.parameters,
+      weightBytes: loaded.info.weightBytes,
+      warnings: loaded.info.warnings,
+    };
+    this.#loaded = { key, pipeline: loaded, facts };
+    return { pipeline: loaded, facts };
+  }
+
+  async #follow(
+    { pipeline }: LoadedPipeline,
+    options: RunOptions,
+    emit: Emit,
+    signal: AbortSignal,
+  ): Promise<FramesEvent> {
+    for await (const event of pipeline.generate(generateOptions(options, signal))) {
+      if (event.type === "frames") return event;
+      const preview = await event.preview();
+      const { index, count, timestep, seconds } = event;
+      emit({ type: "step", index, count, timestep, seconds, preview }, [preview.rgba.buffer]);
+    }
+    throw new Error("the pipeline ended without frames");
+  }
+
+  #inTurn<R>(body: () => Promise<R>): Promise<R> {
+    const turn = this.#turn.then(body);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #drop(opened: OpenedDevice): void {
+    void this.#opened?.then((now) => {
+      if (now !== opened) return;
+      this.#opened = undefined;
+      this.#loaded = undefined;
+    });
+  }
+}
+
+/** The library's options of a run. */
+export function generateOptions(o: RunOptions, signal: AbortSignal): GenerateOptions {
+  const seed = BigInt(o.seed);
+  return {
+    prompt: o.prompt,
+    negative: o.negative,
+    seed: seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : seed,
+    steps: o.steps,
+    guidance: o.guidance,
+    width: o.width,
+    height: o.height,
+    frames: o.frames,
+    scheduler: o.scheduler,
+    clipSkip: o.clipSkip,
+    ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
+    ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
+    ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),
+    signal,
+  };
+}
+
+async function storedNames(choice: ModelChoice): Promise<Map<string, string>> {
+  const names = new Map<string, string>();
+  for (const id of [choice.model, choice.motion, choice.vae, ...choice.loras.map((l) => l.id)])
+    if (id !== undefined && id !== BUNDLED && id !== BUNDLED_LORA)
+      names.set(id, (await readManifest(id)).manifest.name);
+  return names;
+}

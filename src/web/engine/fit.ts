@@ -1,0 +1,79 @@
+// Whether a run fits this adapter, before it starts: its plan's peak, held against what the adapter gives when asked for that
+// much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
+
+import { planPipeline, type Device } from "../../index.js";
+import { generateOptions, type Engine } from "./engine.js";
+import type { Fit, RunOptions, RunRequest } from "./protocol.js";
+
+/** Below this nothing is tried: every adapter has it. */
+const SMALL = 2 ** 30;
+/** Bytes of one trial buffer. */
+const PIECE = 2 ** 28;
+
+/** Bytes of successful trials by device. */
+const proven = new WeakMap<Device, number>();
+
+export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSignal): Promise<Fit> {
+  const { device, gpu } = await engine.handle();
+  const { choice, options } = request;
+  const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
+  const { loras: _, ...sources } = await engine.open(choice, signal);
+  const plan = (o: RunOptions) =>
+    planPipeline(device.capabilities, { ...sources, precision }, generateOptions(o, signal));
+  const wanted = await plan(options);
+  const used = device.memory.reserved;
+  const missing = wanted.peakBytes - used;
+  const known = Math.max(SMALL, proven.get(device) ?? 0);
+  const brief = {
+    weightBytes: wanted.weightBytes,
+    peakBytes: wanted.peakBytes,
+    flops: wanted.flops,
+    stages: wanted.stages,
+  };
+  if (wanted.peakBytes <= known) return { plan: brief, fits: true, instead: [] };
+  const given = (await tryAllocation(gpu, missing)) + used;
+  proven.set(device, Math.max(known, given));
+  if (given >= wanted.peakBytes) return { plan: brief, fits: true, available: given, instead: [] };
+  const instead: Fit["instead"][number][] = [];
+  for (const smaller of candidates(options)) {
+    if (instead.length === 3) break;
+    const p = await plan({ ...options, ...smaller }).catch(() => undefined);
+    if (p && p.peakBytes <= given) instead.push(smaller);
+  }
+  return { plan: brief, fits: false, available: given, instead };
+}
+
+/** Fewer frames, then smaller pictures, then both; sizes stay multiples of 8. */
+function candidates(o: RunOptions): Fit["instead"][number][] {
+  const scaled = (f: number) => ({
+    width: Math.max(64, Math.round((o.width * f) / 64) * 64),
+    height: Math.max(64, Math.round((o.height * f) / 64) * 64),
+  });
+  const frames = (n: number) => Math.max(1, Math.min(o.frames, n));
+  return [
+    { width: o.width, height: o.height, frames: frames(8) },
+    { ...scaled(0.75), frames: o.frames },
+    { ...scaled(0.5), frames: o.frames },
+    { ...scaled(0.5), frames: frames(8) },
+    { ...scaled(0.375), frames: frames(8) },
+  ];
+}
+
+/** Bytes, of `bytes` asked for, that the adapter allocated; all are freed again. */
+async function tryAllocation(gpu: GPUDevice, bytes: number): Promise<number> {
+  const buffers: GPUBuffer[] = [];
+  let given = 0;
+  try {
+    while (given < bytes) {
+      const size = Math.min(PIECE, gpu.limits.maxBufferSize, Math.ceil((bytes - given) / 256) * 256);
+      gpu.pushErrorScope("out-of-memory");
+      // GPUBufferUsage.STORAGE
+      buffers.push(gpu.createBuffer({ label: "trial", size, usage: 0x80 }));
+      if (await gpu.popErrorScope()) break;
+      given += size;
+    }
+  } finally {
+    for (const b of buffers) b.destroy();
+  }
+  return given;
+}

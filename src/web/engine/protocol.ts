@@ -1,0 +1,132 @@
+// What the page and the engine's worker say to each other: plain data only.
+
+import type { Frames, Plan, Recipe, SchedulerName } from "../../index.js";
+import type { Call } from "../rpc.js";
+
+/** Id of the model that comes with the page. */
+export const BUNDLED = "shapes";
+/** Id of the bundled model's distilled LoRA. */
+export const BUNDLED_LORA = "shapes/lcm-lora";
+
+/** A model with what is put on it; ids are BUNDLED… or those of the store. */
+export interface ModelChoice {
+  readonly model: string;
+  readonly motion?: string | undefined;
+  readonly vae?: string | undefined;
+  readonly loras: readonly { readonly id: string; readonly weight: number }[];
+  readonly precision?: "f32" | "f16" | undefined;
+  readonly motionNorm?: "joint" | "frame" | undefined;
+  /** The bundled model has weights for LCM and TCD, and others for all other samplers. */
+  readonly distilled: boolean;
+}
+
+/** The adapter, as the page shows it. */
+export interface GpuInfo {
+  readonly name: string;
+  readonly kind: "cpu" | "gpu";
+  readonly f16: boolean;
+  readonly timestamps: boolean;
+  readonly maxBuffer: number;
+  readonly maxBinding: number;
+}
+
+/** A loaded model. */
+export interface ModelFacts {
+  readonly name: string;
+  readonly motion: string | undefined;
+  readonly nativeSize: number;
+  readonly factor: number;
+  readonly maxFrames: number | undefined;
+  readonly precision: "f32" | "f16";
+  readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
+  readonly weightBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/** One run's options; the seed as text, since it may exceed 2^53. */
+export interface RunOptions {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly seed: string;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  readonly scheduler: SchedulerName;
+  readonly clipSkip: number;
+  readonly originalSteps?: number | undefined;
+  readonly betaEnd?: number | undefined;
+  readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | undefined;
+}
+
+export interface RunRequest {
+  readonly choice: ModelChoice;
+  readonly options: RunOptions;
+  /** Times every dispatch and tells it as it goes. */
+  readonly profile: boolean;
+}
+
+export type Stage = "download" | "load" | "text" | "denoise" | "decode";
+
+/** Time of the dispatches with one label. */
+export interface KernelTime {
+  readonly label: string;
+  readonly calls: number;
+  readonly ms: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+export type RunEvent =
+  | { readonly type: "stage"; readonly stage: Stage; readonly fraction: number; readonly detail?: string }
+  | { readonly type: "model"; readonly facts: ModelFacts }
+  | {
+      readonly type: "step";
+      readonly index: number;
+      readonly count: number;
+      readonly timestep: number;
+      readonly seconds: number;
+      readonly preview: Frames;
+    }
+  | { readonly type: "profile"; readonly kernels: readonly KernelTime[] };
+
+export interface RunResult {
+  readonly frames: Frames;
+  readonly recipe: Recipe;
+  readonly timesteps: readonly number[];
+  readonly seconds: { readonly load: number; readonly text: number; readonly denoise: number; readonly decode: number };
+  readonly peakBytes: number;
+  readonly warnings: readonly string[];
+}
+
+/** A plan, and whether it fits. */
+export interface Fit {
+  readonly plan: Pick<Plan, "weightBytes" | "peakBytes" | "flops" | "stages">;
+  readonly fits: boolean;
+  /** Bytes that the adapter was seen to give; undefined where nothing had to be tried. */
+  readonly available?: number;
+  /** What would fit instead, nearest first. */
+  readonly instead: readonly Pick<RunOptions, "width" | "height" | "frames">[];
+}
+
+/** Bytes now and at most on the device. */
+export interface EngineMemory {
+  readonly used: number;
+  readonly reserved: number;
+}
+
+export interface EngineCalls {
+  /** Opens the adapter. Errors are named NoWebGPU, NoAdapter or as the browser names them. */
+  device: Call<undefined, GpuInfo>;
+  /** Loads a model unless it is the one loaded. */
+  load: Call<ModelChoice, ModelFacts, RunEvent>;
+  run: Call<RunRequest, RunResult, RunEvent>;
+  fit: Call<RunRequest, Fit>;
+  memory: Call<undefined, EngineMemory>;
+  /** Gives the device back; the next call opens another. What runs fails with DeviceLostError. */
+  restart: Call<undefined, undefined>;
+  /** The WGSL that ran under a label of the last profile. */
+  source: Call<string, string | undefined>;
+}

@@ -1,0 +1,54 @@
+// The recipe of a run made in the browser: the same names as the command line's, so that `kineograph inspect` understands
+// a file from here, and the page one from there. Models are named, since a browser knows no paths.
+
+import { version, type FramesEvent, type ModelInfo, type Recipe } from "../../index.js";
+import { BUNDLED, BUNDLED_LORA, type RunRequest } from "./protocol.js";
+
+/** Everything that made a clip; `names` by id of what is not bundled. */
+export function recipeOf(run: {
+  readonly request: RunRequest;
+  readonly result: FramesEvent;
+  readonly info: ModelInfo;
+  readonly precision: "f32" | "f16";
+  readonly adapter: string;
+  readonly names: ReadonlyMap<string, string>;
+}): Recipe {
+  const { choice, options } = run.request;
+  const { settings: s } = run.result;
+  const name = (id: string) => run.names.get(id) ?? id;
+  const own = choice.loras.filter((l) => l.id !== BUNDLED_LORA);
+  const bundled = choice.model === BUNDLED;
+  return {
+    prompt: s.prompt,
+    ...(!bundled && { model: name(choice.model) }),
+    ...(choice.motion !== undefined && { motion: name(choice.motion) }),
+    ...(own.length > 0 && { lora: own.map((l) => `${name(l.id)}:${l.weight}`) }),
+    ...(choice.vae !== undefined && { vae: name(choice.vae) }),
+    ...(s.negative !== "" && { negative: s.negative }),
+    seed: typeof s.seed === "bigint" ? String(s.seed) : s.seed,
+    steps: s.steps,
+    guidance: s.guidance,
+    scheduler: s.scheduler,
+    frames: s.frames,
+    size: `${s.width}x${s.height}`,
+    fps: options.fps,
+    ...(s.originalSteps !== undefined && { originalSteps: s.originalSteps }),
+    ...(s.betaEnd !== undefined && { betaEnd: s.betaEnd }),
+    betaSchedule: s.betaSchedule,
+    motionNorm: s.motionNorm,
+    precision: run.precision,
+    ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
+    ...(bundled && choice.distilled && lessLora(choice)),
+    version,
+    adapter: run.adapter,
+    ...Object.fromEntries(Object.entries(run.info.hashes).map(([part, hash]) => [`${part}Sha256`, hash])),
+    ...(run.info.loras.length > 0 && { loraSha256: run.info.loras.map((l) => l.hash) }),
+  };
+}
+
+/** What tells that the bundled LoRA was left out, or weighted otherwise than by default. */
+function lessLora(choice: RunRequest["choice"]): Partial<Recipe> {
+  const weight = choice.loras.find((l) => l.id === BUNDLED_LORA)?.weight ?? 0;
+  if (weight === 1) return {};
+  return weight === 0 ? { noLora: true } : { noLora: true, bundledLora: weight };
+}

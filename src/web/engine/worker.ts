@@ -1,0 +1,26 @@
+// The engine's worker: answers the page's calls.
+
+import "../polyfill.js";
+import { Transfer, serve } from "../rpc.js";
+import { Engine } from "./engine.js";
+import { fitOf } from "./fit.js";
+import type { EngineCalls } from "./protocol.js";
+
+/** The page's address, handed over as the worker's name: a worker's own lies deeper. */
+const engine = new Engine((globalThis as unknown as { readonly name: string }).name);
+
+serve<EngineCalls>({
+  device: async () => (await engine.device()).info,
+  load: (choice, { emit, signal }) => engine.load(choice, emit, signal),
+  run: async (request, { emit, signal }) => {
+    const result = await engine.run(request, emit, signal);
+    return new Transfer(result, [result.frames.rgba.buffer]);
+  },
+  fit: (request, { signal }) => fitOf(engine, request, signal),
+  memory: () => engine.memory(),
+  restart: async () => {
+    await engine.restart();
+    return undefined;
+  },
+  source: (label) => Promise.resolve(engine.source(label)),
+});

@@ -1,0 +1,28 @@
+// Starts the page: shows it, opens the adapter, loads the model in the background so that the first clip begins at once.
+
+import "./styles/index.css";
+import { render } from "preact";
+import { App } from "./ui/app.js";
+import { refreshModels } from "./state/desk.js";
+import { engine, facts, gpu, openGpu } from "./state/engine.js";
+import { loadHistory } from "./state/history.js";
+import { current } from "./state/jobs.js";
+import { fromLink, requestOf, settings } from "./state/settings.js";
+
+render(<App />, document.getElementById("app")!);
+
+if (/^#s=/.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+addEventListener("hashchange", () => {
+  const linked = fromLink(location.hash);
+  if (!linked) return;
+  settings.value = linked;
+  history.replaceState(null, "", location.pathname + location.search);
+});
+
+await Promise.all([openGpu(), refreshModels(), loadHistory()]);
+if (gpu.value.state === "ready" && !current.value)
+  try {
+    facts.value = await engine.call("load", requestOf(settings.value, false).choice);
+  } catch {
+    // Said when a clip is asked for, with the reason.
+  }

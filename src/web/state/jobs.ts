@@ -1,0 +1,181 @@
+// Jobs: what was asked for, in a queue that the engine works off one by one. A job's progress is a signal of its own, so
+// that a step redraws one bar and one picture.
+
+import { computed, signal, type Signal } from "@preact/signals";
+import type { Frames } from "../../index.js";
+import type { KernelTime, RunEvent, RunResult, Stage } from "../engine/protocol.js";
+import { CRASH, RemoteError } from "../rpc.js";
+import { engine, facts, openGpu } from "./engine.js";
+import { keep, type Clip } from "./history.js";
+import { requestOf, type Settings } from "./settings.js";
+import { Clock } from "./clock.js";
+import { say } from "./toasts.js";
+
+export interface Progress {
+  readonly stage: Stage | "waiting";
+  /** Of this stage, 0 … 1. */
+  readonly fraction: number;
+  readonly detail?: string | undefined;
+  /** Steps done. */
+  readonly steps: number;
+  readonly preview?: Frames;
+}
+
+export type JobState = "waiting" | "running" | "done" | "cancelled" | "failed";
+
+export interface Job {
+  readonly id: number;
+  readonly settings: Settings;
+  readonly state: Signal<JobState>;
+  readonly progress: Signal<Progress>;
+  /** The estimate after each step, for looking at how the clip came about. */
+  readonly previews: Signal<readonly Frames[]>;
+  readonly clock: Clock;
+  readonly clip: Signal<Clip | undefined>;
+  readonly error: Signal<{ readonly name: string; readonly message: string } | undefined>;
+  readonly controller: AbortController;
+}
+
+export const jobs = signal<readonly Job[]>([]);
+export const current = computed(() => jobs.value.find((j) => j.state.value === "running"));
+export const waiting = computed(() => jobs.value.filter((j) => j.state.value === "waiting"));
+/** Whether dispatches are timed: slower, and what the Learn tab shows. */
+export const profiling = signal(false);
+export const kernels = signal<readonly KernelTime[]>([]);
+/** Previews of the latest run, step by step. */
+export const lastPreviews = signal<readonly Frames[]>([]);
+
+let next = 1;
+let working = false;
+
+/** Queues a run. */
+export function enqueue(settings: Settings): Job {
+  const job: Job = {
+    id: next++,
+    settings,
+    state: signal("waiting"),
+    progress: signal({ stage: "waiting", fraction: 0, steps: 0 }),
+    previews: signal([]),
+    clock: new Clock(settings),
+    clip: signal(undefined),
+    error: signal(undefined),
+    controller: new AbortController(),
+  };
+  jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
+  void work();
+  return job;
+}
+
+function isOver(job: Job): boolean {
+  return job.state.peek() === "done" || job.state.peek() === "cancelled";
+}
+
+/** Stops a job; the page shows it at once, the engine follows between two batches of its work. */
+export function cancel(job: Job): void {
+  if (job.state.value !== "running" && job.state.value !== "waiting") return;
+  job.state.value = "cancelled";
+  job.controller.abort();
+}
+
+export function cancelAll(): void {
+  for (const job of jobs.value) cancel(job);
+}
+
+export function dismiss(job: Job): void {
+  jobs.value = jobs.value.filter((j) => j !== job);
+}
+
+async function work(): Promise<void> {
+  if (working) return;
+  working = true;
+  try {
+    for (;;) {
+      const job = jobs.value.find((j) => j.state.value === "waiting");
+      if (!job) return;
+      await run(job);
+    }
+  } finally {
+    working = false;
+  }
+}
+
+async function run(job: Job): Promise<void> {
+  job.state.value = "running";
+  job.progress.value = { stage: "download", fraction: 0, steps: 0 };
+  lastPreviews.value = [];
+  job.clock.start();
+  const request = requestOf(job.settings, profiling.value);
+  const { signal: stop } = job.controller;
+  const answer = engine.call("run", request, { onEvent: (event) => follow(job, event), signal: stop });
+  try {
+    const result = await unlessDeaf(answer, stop);
+    job.clock.stop();
+    if (stop.aborted) return;
+    finish(job, result);
+  } catch (error) {
+    if (stop.aborted) return;
+    const { name, message } = error as Error;
+    job.error.value = { name, message };
+    job.state.value = "failed";
+    // The engine opens another device, or starts anew, by itself: the page only has to know which.
+    if (name === "DeviceLostError" || name === CRASH) {
+      facts.value = undefined;
+      await openGpu();
+    }
+  }
+}
+
+function finish(job: Job, result: RunResult): void {
+  for (const warning of result.warnings) say(warning, "note");
+  job.clip.value = keep(job.settings, result);
+  job.state.value = "done";
+}
+
+/** A cancelled run that does not answer within some seconds (a driver compiling shaders) costs the worker its life. */
+async function unlessDeaf(answer: Promise<RunResult>, stop: AbortSignal): Promise<RunResult> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deaf = new Promise<never>((_, reject) => {
+    stop.addEventListener("abort", () => {
+      timer = setTimeout(() => {
+        engine.stop("it did not stop in time");
+        facts.value = undefined;
+        reject(new RemoteError("AbortError", "cancelled"));
+      }, 15_000);
+    });
+  });
+  try {
+    return await Promise.race([answer, deaf]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function follow(job: Job, event: RunEvent): void {
+  if (job.state.peek() !== "running") return;
+  const now = job.progress.peek();
+  switch (event.type) {
+    case "stage":
+      job.clock.enter(event.stage, event.fraction);
+      job.progress.value = { ...now, stage: event.stage, fraction: event.fraction, detail: event.detail };
+      return;
+    case "model":
+      facts.value = event.facts;
+      return;
+    case "step": {
+      const steps = event.index + 1;
+      const over = steps === event.count;
+      job.clock.step(steps, event.count, event.seconds);
+      job.previews.value = [...job.previews.peek(), event.preview];
+      lastPreviews.value = job.previews.peek();
+      job.progress.value = {
+        stage: over ? "decode" : "denoise",
+        fraction: over ? 0 : steps / event.count,
+        steps,
+        preview: event.preview,
+      };
+      return;
+    }
+    case "profile":
+      kernels.value = event.kernels;
+  }
+}

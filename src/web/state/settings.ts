@@ -1,0 +1,200 @@
+// What the controls say: one plain object in a signal, kept in localStorage, written into share links, read from recipes.
+
+import { signal } from "@preact/signals";
+import type { Recipe, SchedulerName } from "../../index.js";
+import { BUNDLED, BUNDLED_LORA, type ModelChoice, type RunOptions, type RunRequest } from "../engine/protocol.js";
+
+export interface Settings {
+  readonly prompt: string;
+  readonly negative: string;
+  /** Decimal digits, below 2^64. */
+  readonly seed: string;
+  readonly seedLocked: boolean;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  readonly scheduler: SchedulerName;
+  readonly clipSkip: number;
+  readonly originalSteps: number;
+  readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  readonly motionNorm: "auto" | "joint" | "frame";
+  readonly precision: "auto" | "f32" | "f16";
+  /** Ids: BUNDLED, or of the store. */
+  readonly model: string;
+  /** "" is the model's own. */
+  readonly motion: string;
+  readonly vae: string;
+  readonly loras: readonly { readonly id: string; readonly weight: number }[];
+}
+
+export const DEFAULTS: Settings = {
+  prompt: "a red star moving left on a night sky",
+  negative: "",
+  seed: "0",
+  seedLocked: false,
+  steps: 4,
+  guidance: 1,
+  width: 128,
+  height: 128,
+  frames: 16,
+  fps: 8,
+  scheduler: "lcm",
+  clipSkip: 0,
+  originalSteps: 50,
+  betaSchedule: "linear",
+  motionNorm: "auto",
+  precision: "auto",
+  model: BUNDLED,
+  motion: "",
+  vae: "",
+  loras: [{ id: BUNDLED_LORA, weight: 1 }],
+};
+
+const KEY = "kineograph.settings";
+
+/** Keeps of `value` what DEFAULTS has, where the type is right. */
+export function settingsFrom(value: unknown): Settings {
+  if (typeof value !== "object" || value === null) return DEFAULTS;
+  const given = value as Record<string, unknown>;
+  const kept = Object.entries(DEFAULTS).map(([name, standard]) => {
+    const v = given[name];
+    const fits = typeof v === typeof standard && Array.isArray(v) === Array.isArray(standard);
+    return [name, fits ? v : standard];
+  });
+  return Object.fromEntries(kept) as Settings;
+}
+
+function stored(): Settings {
+  try {
+    return settingsFrom(JSON.parse(localStorage.getItem(KEY) ?? "null"));
+  } catch {
+    return DEFAULTS;
+  }
+}
+
+export const settings = signal<Settings>(fromLink(location.hash) ?? stored());
+
+settings.subscribe((value) => {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(value));
+  } catch {
+    // Private windows may refuse; the page works without.
+  }
+});
+
+export function change(patch: Partial<Settings>): void {
+  settings.value = { ...settings.value, ...patch };
+}
+
+/** A seed that fits a float exactly, so that it can be typed and said. */
+export function randomSeed(): string {
+  const [n = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return String(n);
+}
+
+/** Whether a text is a seed. */
+export function isSeed(text: string): boolean {
+  return /^\d+$/.test(text) && BigInt(text) < 2n ** 64n;
+}
+
+/** The engine's request. */
+export function requestOf(s: Settings, profile: boolean): RunRequest {
+  const distilled = s.scheduler === "lcm" || s.scheduler === "tcd";
+  const choice: ModelChoice = {
+    model: s.model,
+    motion: s.motion === "" ? undefined : s.motion,
+    vae: s.vae === "" ? undefined : s.vae,
+    loras: s.loras.filter((l) => l.weight !== 0 && (l.id !== BUNDLED_LORA || s.model === BUNDLED)),
+    precision: s.precision === "auto" ? undefined : s.precision,
+    motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
+    distilled,
+  };
+  const options: RunOptions = {
+    prompt: s.prompt,
+    negative: s.negative,
+    seed: s.seed,
+    steps: s.steps,
+    guidance: s.guidance,
+    width: s.width,
+    height: s.height,
+    frames: s.frames,
+    fps: s.fps,
+    scheduler: s.scheduler,
+    clipSkip: s.clipSkip,
+    originalSteps: s.originalSteps === DEFAULTS.originalSteps ? undefined : s.originalSteps,
+    betaSchedule: s.betaSchedule,
+  };
+  return { choice, options, profile };
+}
+
+/** The address that opens the page with these settings; models go by name only, since another browser has its own. */
+export function shareLink(s: Settings): string {
+  const differing = Object.entries(s).filter(
+    ([name, value]) =>
+      name !== "seedLocked" && JSON.stringify(value) !== JSON.stringify(DEFAULTS[name as keyof Settings]),
+  );
+  const kept = { ...Object.fromEntries(differing), prompt: s.prompt, seed: s.seed };
+  const url = new URL(location.href);
+  url.hash = `s=${encodeURIComponent(JSON.stringify(kept))}`;
+  return url.href;
+}
+
+/** The settings in a share link's fragment. */
+export function fromLink(hash: string): Settings | undefined {
+  const text = /^#s=(.+)$/.exec(hash)?.[1];
+  if (text === undefined) return undefined;
+  try {
+    return settingsFrom(JSON.parse(decodeURIComponent(text)));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A model of the store, as far as recipes name it. */
+interface Named {
+  readonly id: string;
+  readonly name: string;
+}
+
+/**
+ * The settings that a file's recipe asks for. `missing` names the models that this browser does not have.
+ * Paths from the command line are matched by their last part.
+ */
+export function fromRecipe(
+  recipe: Recipe,
+  models: readonly Named[],
+): { readonly settings: Settings; readonly missing: readonly string[] } {
+  const missing: string[] = [];
+  const last = (path: string) => path.split(/[/\\]/).pop() ?? path;
+  const find = (value: unknown, otherwise: string): string => {
+    if (typeof value !== "string") return otherwise;
+    const found = models.find((m) => m.name === value || m.name === last(value));
+    if (!found) missing.push(last(value));
+    return found?.id ?? otherwise;
+  };
+  const model = find(recipe["model"], BUNDLED);
+  const loras = Array.isArray(recipe["lora"])
+    ? recipe["lora"].flatMap((entry) => {
+        const [, name = "", weight = "1"] = /^(.+?)(?::([+-]?[\d.]+))?$/.exec(String(entry)) ?? [];
+        const id = find(name, "");
+        return id === "" ? [] : [{ id, weight: Number(weight) }];
+      })
+    : [];
+  const lessLora = recipe["noLora"] === true;
+  const own = typeof recipe["bundledLora"] === "number" ? recipe["bundledLora"] : lessLora ? 0 : 1;
+  const [, w, h] = /^(\d+)x(\d+)$/.exec(recipe.size ?? "") ?? [];
+  const plain = settingsFrom({
+    ...recipe,
+    seed: recipe.seed === undefined ? "0" : String(recipe.seed),
+    width: w === undefined ? DEFAULTS.width : Number(w),
+    height: h === undefined ? DEFAULTS.height : Number(h),
+    model,
+    motion: find(recipe["motion"], ""),
+    vae: find(recipe["vae"], ""),
+    loras: model === BUNDLED ? [{ id: BUNDLED_LORA, weight: own }, ...loras] : loras,
+  });
+  return { settings: { ...plain, seedLocked: true }, missing };
+}

@@ -1,0 +1,105 @@
+// The page as a whole: header, tabs, messages, and the files that are dropped or pasted anywhere on it.
+
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { lazy, Suspense } from "preact/compat";
+import { cancel, current } from "../state/jobs.js";
+import { tab } from "../state/view.js";
+import { droppedFiles, takeFiles } from "./drop.js";
+import { Header } from "./header.js";
+import { History } from "./history-panel.js";
+import { Icon } from "./icons.js";
+import { ModelsView } from "./models-view.js";
+import { Action, Prompt } from "./prompt.js";
+import { SettingsPanel } from "./settings.js";
+import { Stage } from "./stage.js";
+import { Toasts } from "./toasts.js";
+import { Tooltip } from "./tooltip.js";
+
+const LearnView = lazy(async () => ({ default: (await import("./learn-view.js")).LearnView }));
+
+const dragging = signal(false);
+
+function useFilesFromOutside(): void {
+  useEffect(() => {
+    const hasFiles = (e: DragEvent) => e.dataTransfer?.types.includes("Files") ?? false;
+    const over = (e: DragEvent) => {
+      if (!hasFiles(e)) return;
+      e.preventDefault();
+      dragging.value = true;
+    };
+    const leave = (e: DragEvent) => {
+      if (e.relatedTarget === null) dragging.value = false;
+    };
+    const drop = (e: DragEvent) => {
+      if (!e.dataTransfer || !hasFiles(e)) return;
+      e.preventDefault();
+      dragging.value = false;
+      void droppedFiles(e.dataTransfer).then(takeFiles);
+    };
+    const paste = (e: ClipboardEvent) => {
+      const files = [...(e.clipboardData?.files ?? [])];
+      if (files.length > 0) void takeFiles(files.map((file) => ({ path: file.name, file })));
+    };
+    const key = (e: KeyboardEvent) => {
+      if (e.key === "Escape" && current.value && !e.defaultPrevented) cancel(current.value);
+    };
+    addEventListener("dragover", over);
+    addEventListener("dragleave", leave);
+    addEventListener("drop", drop);
+    addEventListener("paste", paste);
+    addEventListener("keydown", key);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("dragleave", leave);
+      removeEventListener("drop", drop);
+      removeEventListener("paste", paste);
+      removeEventListener("keydown", key);
+    };
+  }, []);
+}
+
+export function App() {
+  useFilesFromOutside();
+  return (
+    <>
+      <a class="skip" href="#prompt" onClick={(e) => (e.preventDefault(), document.getElementById("prompt")?.focus())}>
+        To the prompt
+      </a>
+      <Header />
+      <main class={tab.value}>
+        {tab.value === "create" && (
+          <>
+            <div class="controls">
+              <div class="scroll">
+                <Prompt />
+                <SettingsPanel />
+              </div>
+              <Action />
+            </div>
+            <section class="stage" aria-label="Stage">
+              <Stage />
+            </section>
+            <History />
+          </>
+        )}
+        {tab.value === "models" && <ModelsView />}
+        {tab.value === "learn" && (
+          <Suspense fallback={<p class="page muted">…</p>}>
+            <LearnView />
+          </Suspense>
+        )}
+      </main>
+      <Toasts />
+      <Tooltip />
+      {dragging.value && (
+        <div class="dropping" aria-hidden="true">
+          <p>
+            <Icon name="download" size={28} />
+            Drop models to add them, or a clip to restore its settings
+          </p>
+        </div>
+      )}
+    </>
+  );
+}

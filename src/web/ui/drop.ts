@@ -1,0 +1,73 @@
+// Files that come in by drag and drop, by the clipboard or a file dialog: pictures with a recipe restore its settings,
+// everything else is looked through for models.
+
+import { PictureError, readRecipe } from "../../index.js";
+import type { GivenFile } from "../desk/protocol.js";
+import { addFiles, usage } from "../state/desk.js";
+import { fromRecipe, settings } from "../state/settings.js";
+import { say } from "../state/toasts.js";
+import { goTo } from "../state/view.js";
+
+const PICTURE = /\.(a?png|gif|webp|mp4|webm)$/i;
+
+/** Takes whatever was given. */
+export async function takeFiles(files: readonly GivenFile[]): Promise<void> {
+  if (files.length === 0) return;
+  const [only] = files;
+  if (files.length === 1 && only && PICTURE.test(only.path)) return restore(only.file);
+  goTo("models");
+  await addFiles(files);
+}
+
+/** Restores the settings that made a clip. */
+export async function restore(file: File): Promise<void> {
+  try {
+    const recipe = await readRecipe(new Uint8Array(await file.arrayBuffer()));
+    const { settings: found, missing } = fromRecipe(recipe, usage.value.models);
+    settings.value = found;
+    goTo("create");
+    say(
+      missing.length === 0
+        ? `Settings restored from ${file.name}.`
+        : `Settings restored from ${file.name}; not in this browser: ${missing.join(", ")}.`,
+    );
+  } catch (error) {
+    say(error instanceof PictureError ? `${file.name}: ${error.message}.` : (error as Error).message, "error");
+  }
+}
+
+/** All files of a drop, folders included. The entries must be asked for before the first await. */
+export async function droppedFiles(data: DataTransfer): Promise<GivenFile[]> {
+  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((e) => e !== null);
+  if (entries.length === 0) return [...data.files].map((file) => ({ path: file.name, file }));
+  const found: GivenFile[] = [];
+  for (const entry of entries) await walk(entry, found);
+  return found;
+}
+
+async function walk(entry: FileSystemEntry, found: GivenFile[]): Promise<void> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, (e) => reject(e)),
+    );
+    found.push({ path: entry.fullPath.replace(/^\//, ""), file });
+    return;
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  for (;;) {
+    // A reader gives a folder in portions, the last of them empty.
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, (e) => reject(e)),
+    );
+    if (some.length === 0) return;
+    for (const child of some) await walk(child, found);
+  }
+}
+
+/** Files of an `<input>`. */
+export function chosenFiles(list: FileList | null): GivenFile[] {
+  return [...(list ?? [])].map((file) => ({
+    path: file.webkitRelativePath === "" ? file.name : file.webkitRelativePath,
+    file,
+  }));
+}

@@ -1,0 +1,64 @@
+// Says before a run whether it fits this GPU, and what would.
+
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import type { Fit } from "../engine/protocol.js";
+import { engine, gpu } from "../state/engine.js";
+import { current } from "../state/jobs.js";
+import { change, requestOf, settings } from "../state/settings.js";
+import { bytes } from "./words.js";
+
+const fit = signal<Fit | { readonly message: string } | undefined>(undefined);
+
+/** Plans the present settings some time after they last changed. */
+function usePlan(): void {
+  const s = settings.value;
+  const idle = gpu.value.state === "ready" && !current.value;
+  const key = JSON.stringify({ ...s, prompt: "", negative: "", seed: "", fps: 0, loras: 0 });
+  useEffect(() => {
+    if (!idle) return;
+    const controller = new AbortController();
+    const timer = setTimeout(() => {
+      engine
+        .call("fit", requestOf(settings.peek(), false), { signal: controller.signal })
+        .then((result) => (fit.value = result))
+        .catch((error: Error) => {
+          if (!controller.signal.aborted) fit.value = { message: error.message };
+        });
+    }, 600);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [key, idle]);
+}
+
+export function FitNote() {
+  usePlan();
+  const f = fit.value;
+  if (!f) return null;
+  if ("message" in f) return <p class="note bad">{f.message}</p>;
+  const { peakBytes, weightBytes, flops } = f.plan;
+  if (f.fits)
+    return (
+      <p class="note" data-tip={`${bytes(weightBytes)} of it are weights. ${(flops / 1e12).toFixed(flops < 1e12 ? 2 : 1)} T arithmetic operations.`}>
+        Takes {bytes(peakBytes)} of GPU memory.
+      </p>
+    );
+  return (
+    <div class="note bad" role="alert">
+      <p>
+        Too big for this GPU: it takes {bytes(peakBytes)}
+        {f.available !== undefined && `, and ${bytes(f.available)} can be had`}.
+        {f.instead.length > 0 ? " These would fit:" : " Close other pages that use the GPU, or use a smaller model."}
+      </p>
+      <div class="ideas">
+        {f.instead.map((i) => (
+          <button key={JSON.stringify(i)} type="button" class="chip" onClick={() => change(i)}>
+            {i.width} × {i.height}, {i.frames} frames
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}

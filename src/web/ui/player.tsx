@@ -1,0 +1,119 @@
+// A clip, played: a canvas that turns its pages, and below it the frames as a strip on which any can be picked.
+
+import { useSignal, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import type { Frames } from "../../index.js";
+
+/** Frame `index` as the canvas takes it; shares the clip's memory. */
+export function imageOf({ width, height, rgba }: Frames, index: number): ImageData {
+  const bytes = width * height * 4;
+  return new ImageData(new Uint8ClampedArray(rgba.buffer, rgba.byteOffset + index * bytes, bytes), width, height);
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Whether clips begin to play by themselves. */
+export function autoplays(): boolean {
+  return !still.matches;
+}
+
+/** The picture alone. `index` is written while playing, and read while paused. */
+export function Canvas(p: {
+  readonly frames: Frames;
+  readonly fps: number;
+  readonly playing: boolean;
+  readonly index: Signal<number>;
+  readonly label: string;
+  readonly soft?: boolean;
+}) {
+  const ref = useRef<HTMLCanvasElement>(null);
+  const { frames, fps, playing, index } = p;
+  useEffect(() => {
+    const canvas = ref.current;
+    const context = canvas?.getContext("2d");
+    if (!canvas || !context) return;
+    canvas.width = frames.width;
+    canvas.height = frames.height;
+    let shown = -1;
+    const draw = () => {
+      const i = Math.min(frames.count - 1, index.peek());
+      if (i !== shown) context.putImageData(imageOf(frames, i), 0, 0);
+      shown = i;
+    };
+    draw();
+    if (!playing) return index.subscribe(draw);
+    let request = 0;
+    const origin = performance.now() - (index.peek() / fps) * 1000;
+    const tick = (now: number) => {
+      const i = Math.floor(((now - origin) / 1000) * fps) % frames.count;
+      if (i !== shown) {
+        index.value = Math.max(0, i);
+        draw();
+      }
+      request = requestAnimationFrame(tick);
+    };
+    request = requestAnimationFrame(tick);
+    return () => cancelAnimationFrame(request);
+  }, [frames, fps, playing, index]);
+  return <canvas ref={ref} class={p.soft ? "picture soft" : "picture"} role="img" aria-label={p.label} />;
+}
+
+/** All frames side by side; a slider lies over them. */
+export function Filmstrip(p: {
+  readonly frames: Frames;
+  readonly index: Signal<number>;
+  onPick(): void;
+}) {
+  const ref = useRef<HTMLCanvasElement>(null);
+  const { frames } = p;
+  const height = 56;
+  const width = Math.max(1, Math.round((frames.width / frames.height) * height));
+  useEffect(() => {
+    const canvas = ref.current;
+    const context = canvas?.getContext("2d");
+    if (!canvas || !context) return;
+    // As many frames as there is room for, evenly picked.
+    const room = Math.max(1, Math.floor(canvas.clientWidth / (width * 0.62)));
+    const shown = Math.min(frames.count, room);
+    canvas.width = shown * width;
+    canvas.height = height;
+    let over = false;
+    const paint = async () => {
+      for (let i = 0; i < shown && !over; i++) {
+        const at = Math.floor((i * frames.count) / shown);
+        const bitmap = await createImageBitmap(imageOf(frames, at));
+        context.drawImage(bitmap, i * width, 0, width, height);
+        bitmap.close();
+      }
+    };
+    void paint();
+    return () => {
+      over = true;
+    };
+  }, [frames, width]);
+  const at = p.index.value;
+  return (
+    <div class="filmstrip" style={{ "--at": at, "--count": frames.count }}>
+      <canvas ref={ref} aria-hidden="true" />
+      <span class="cursor" aria-hidden="true" />
+      <input
+        type="range"
+        min={0}
+        max={frames.count - 1}
+        value={at}
+        aria-label="Frame"
+        aria-valuetext={`frame ${at + 1} of ${frames.count}`}
+        data-tip="Pick a frame; the arrow keys turn page by page"
+        onInput={(e) => {
+          p.onPick();
+          p.index.value = Number(e.currentTarget.value);
+        }}
+      />
+    </div>
+  );
+}
+
+/** A signal for the frame that a player shows. */
+export function useFrameIndex(): Signal<number> {
+  return useSignal(0);
+}

@@ -1,0 +1,2 @@
+// What only Vite understands: style sheets as imports.
+declare module "*.css";
