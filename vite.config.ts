@@ -48,13 +48,17 @@ function bundledModel(): Plugin {
   };
 }
 
+/** The library's modules only define things: of its barrel src/index.ts each bundle keeps what it uses. */
+const treeshake = { moduleSideEffects: (id: string) => !/\/(src\/(?!web\/)|kernels\/|shaders\/)/.test(id) };
+
 export default defineConfig({
   root: join(root, "src/web"),
   base: "./",
   define: { __MODEL_FILES__: JSON.stringify(modelFiles()) },
   plugins: [bundledModel()],
-  worker: { format: "es" },
+  worker: { format: "es", rolldownOptions: { treeshake } },
   build: {
+    rolldownOptions: { treeshake },
     outDir: join(root, "dist/studio"),
     emptyOutDir: true,
     target: "es2022",

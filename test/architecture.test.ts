@@ -1,7 +1,7 @@
 // The plan of the house, held: layers by imports, one size of file, platform-neutral means it, every shader has its
 // dispatcher and every dispatcher its test.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -55,16 +55,17 @@ function imports(file: string, types = true): string[] {
 
 /** The source file that a relative import names. */
 function target(from: string, name: string): string {
-  return normalize(join(dirname(from), name))
+  const path = normalize(join(dirname(from), name))
     .replaceAll("\\", "/")
     .replace(/\.js$/, ".ts");
+  return existsSync(join(root, `${path}x`)) ? `${path}x` : path;
 }
 
 function layer(file: string): number {
   return LAYERS.findIndex((prefixes) => prefixes.some((p) => file.startsWith(p)));
 }
 
-const sources = [...files("src", ".ts"), ...files("kernels", ".ts"), ...files("bench", ".ts")];
+const sources = [...files("src", ".ts"), ...files("src", ".tsx"), ...files("kernels", ".ts"), ...files("bench", ".ts")];
 const shaders = files("shaders", ".wgsl").filter((f) => !f.startsWith("shaders/lib/"));
 
 describe("architecture", () => {

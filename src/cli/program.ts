@@ -1,7 +1,7 @@
 // The command line: verbs and their options. Each verb's work is a module of its own, loaded when it is called, so that
 // `--help` answers at once.
 
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../version.js";
 import type { BenchArguments } from "./bench.js";
 import { LATER_VERBS, notYet } from "./later.js";
@@ -86,6 +86,15 @@ export function program(): Command {
       (await import("./demo.js")).demo(prompt, options),
     );
 
+  main
+    .command("studio")
+    .summary("serve the browser studio on this machine")
+    .description(
+      "Serves the browser studio on this machine alone and prints its address. Works offline: nothing leaves the machine.",
+    )
+    .option("--port <n>", "port to listen on; 0 takes any that is free (default: 4780)", portNumber)
+    .action(async (options: { port?: number }) => (await import("./studio.js")).studio(options));
+
   for (const name of LATER_VERBS)
     main
       .command(name, { hidden: true })
@@ -96,6 +105,12 @@ export function program(): Command {
         throw notYet(`kineograph ${name}`);
       });
   return main;
+}
+
+function portNumber(text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(n <= 65535)) throw new InvalidArgumentError("Expected a port from 0 to 65535.");
+  return n;
 }
 
 const EXAMPLES = `

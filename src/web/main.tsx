@@ -11,7 +11,7 @@ import { fromLink, requestOf, settings } from "./state/settings.js";
 
 render(<App />, document.getElementById("app")!);
 
-if (/^#s=/.test(location.hash)) history.replaceState(null, "", location.pathname + location.search);
+if (location.hash.startsWith("#s=")) history.replaceState(null, "", location.pathname + location.search);
 addEventListener("hashchange", () => {
   const linked = fromLink(location.hash);
   if (!linked) return;

@@ -14,7 +14,7 @@ export type CallMap<C> = { readonly [K in keyof C]: Call<unknown, unknown, unkno
 /** What a handler is given beside its arguments. */
 export interface Context<Event> {
   readonly signal: AbortSignal;
-  emit(event: Event, transfer?: Transferable[]): void;
+  readonly emit: (event: Event, transfer?: Transferable[]) => void;
 }
 
 export type Handlers<C extends CallMap<C>> = {
@@ -36,7 +36,8 @@ export class Transfer<R> {
 }
 
 type Request =
-  { readonly id: number; readonly name: string; readonly args: unknown } | { readonly id: number; readonly abort: true };
+  | { readonly id: number; readonly name: string; readonly args: unknown }
+  | { readonly id: number; readonly abort: true };
 
 type Reply =
   | { readonly id: number; readonly event: unknown }
@@ -150,8 +151,8 @@ export class Client<C extends CallMap<C>> {
   stop(reason = "it was stopped"): void {
     this.#worker?.terminate();
     this.#worker = undefined;
-    for (const pending of [...this.#pending.values()])
-      pending.reject(new RemoteError(CRASH, `the worker that computes ended: ${reason}`));
+    const open = Array.from(this.#pending.values());
+    for (const pending of open) pending.reject(new RemoteError(CRASH, `the worker that computes ended: ${reason}`));
   }
 
   #open(): Worker {

@@ -1,7 +1,9 @@
 // A clip as a file, in the formats that the library writes and those that the browser adds.
 
+import { strToU8, zipSync } from "fflate";
 import { encodeApng, encodeGif, encodePng, recipeTexts, recipeToCommand, type Frames } from "../../index.js";
 import type { EncodeRequest, Format } from "./protocol.js";
+import { encodesWebp, encodeWebp } from "./webp.js";
 
 export const TYPES: Readonly<Record<Format, string>> = {
   apng: "image/png",
@@ -33,9 +35,10 @@ export async function encode(request: EncodeRequest, signal: AbortSignal): Promi
     case "zip":
       return zipOfFrames(request, signal);
     case "webp":
+      return blob(format, await encodeWebp(frames, { fps, texts, signal }));
     case "mp4":
     case "webm":
-      throw new Error(`${format} is not written yet`);
+      return blob(format, await (await import("./video.js")).encodeVideo(format, frames, { fps, recipe, signal }));
   }
 }
 
@@ -45,7 +48,6 @@ function blob(format: Format, bytes: Uint8Array): Blob {
 
 /** PNG frames, and the recipe as text. Not compressed again: PNG is. */
 async function zipOfFrames({ frames, recipe }: EncodeRequest, signal: AbortSignal): Promise<Blob> {
-  const { zipSync, strToU8 } = await import("fflate");
   const texts = recipeTexts(recipe);
   const files: Record<string, Uint8Array> = {
     "recipe.json": strToU8(`${JSON.stringify(recipe, null, 2)}\n`),
@@ -59,6 +61,12 @@ async function zipOfFrames({ frames, recipe }: EncodeRequest, signal: AbortSigna
 }
 
 /** Formats that this browser can make of clips of this size, in the order in which they are offered. */
-export async function formats(_size: { readonly width: number; readonly height: number }): Promise<readonly Format[]> {
-  return ["apng", "gif", "zip", "png"];
+export async function formats(size: { readonly width: number; readonly height: number }): Promise<readonly Format[]> {
+  const all: Format[] = ["apng", "gif"];
+  if (await encodesWebp()) all.push("webp");
+  if ("VideoEncoder" in globalThis) {
+    const { videoCodec } = await import("./video.js");
+    for (const container of ["mp4", "webm"] as const) if (await videoCodec(container, size)) all.push(container);
+  }
+  return [...all, "zip", "png"];
 }

@@ -5,7 +5,6 @@ import {
   loadPipeline,
   type ByteSource,
   type Device,
-  type Folder,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
@@ -141,8 +140,7 @@ export class Engine {
           ? bundledFolder(this.#base, choice.distilled ? "motion-lcm" : "motion-teacher", signal)
           : undefined;
     return {
-      model:
-        choice.model === BUNDLED ? bundledFolder(this.#base, "base", signal) : await openStored(choice.model),
+      model: choice.model === BUNDLED ? bundledFolder(this.#base, "base", signal) : await openStored(choice.model),
       ...(motion && { motion }),
       ...(choice.vae !== undefined && { vae: await openStored(choice.vae) }),
       loras,
@@ -197,6 +195,7 @@ export class Engine {
   ): Promise<FramesEvent> {
     for await (const event of pipeline.generate(generateOptions(options, signal))) {
       if (event.type === "frames") return event;
+      if (event.type === "window") continue;
       const preview = await event.preview();
       const { index, count, timestep, seconds } = event;
       emit({ type: "step", index, count, timestep, seconds, preview }, [preview.rgba.buffer]);

@@ -75,13 +75,17 @@ async function store(clip: Clip, frames: Frames): Promise<void> {
   }
 }
 
+function withoutFrames<C extends { readonly packed?: Blob }>({ packed: _packed, ...clip }: C): Omit<C, "packed"> {
+  return clip;
+}
+
 /** Reads the list. */
 export async function loadHistory(): Promise<void> {
   try {
     const db = await database();
     const records = await done<StoredClip[]>(db.transaction("clips").objectStore("clips").getAll());
-    const old = records.map(({ packed: _, strip, ...clip }) => ({
-      ...clip,
+    const old = records.map(({ strip, ...clip }) => ({
+      ...withoutFrames(clip),
       settings: settingsFrom(clip.settings),
       strip: URL.createObjectURL(strip),
     }));

@@ -7,11 +7,11 @@ import {
   identifyFolder,
   openWeights,
   openWeightsFolder,
-  planPipeline,
   type ByteSource,
   type Folder,
   type Identity,
 } from "../../index.js";
+import { openModel } from "../../pipelines/model-files.js";
 import type { GivenFile, ImportEvent, ImportResult } from "../desk/protocol.js";
 import type { Manifest, Role } from "./read.js";
 import { storeModel, type Incoming } from "./write.js";
@@ -95,8 +95,7 @@ async function folderModel({ name, files }: GivenFolder): Promise<Incoming> {
   let parameters = 0;
   let description: string;
   if (role === "model") {
-    const plan = await check({ model: folder });
-    parameters = Object.values(plan.parameters).reduce((n, p) => n + p, 0);
+    ({ parameters } = await check({ model: folder }));
     description = `diffusers folder (${what.className})`;
   } else {
     const file = await openWeightsFolder(folder);
@@ -134,12 +133,14 @@ async function fileModel({ path, file }: GivenFile): Promise<Incoming> {
 }
 
 /** Opens every part of a model as a run would. @throws CheckpointError naming what does not fit */
-function check(sources: { readonly model: Folder | ByteSource }) {
-  return planPipeline(
-    {},
-    { ...sources, precision: "f16" },
-    { prompt: "", frames: 1, width: 64, height: 64, steps: 1 },
-  );
+async function check(sources: { readonly model: Folder | ByteSource }): Promise<{ readonly parameters: number }> {
+  const files = await openModel(sources);
+  try {
+    const entries = Object.values(files.weights).flatMap((w) => [...w.entries()]);
+    return { parameters: entries.reduce((n, { shape }) => n + shape.reduce((p, d) => p * d, 1), 0) };
+  } finally {
+    await files.close();
+  }
 }
 
 /** Files as a folder that remembers which of them were asked for. */

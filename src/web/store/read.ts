@@ -70,7 +70,7 @@ export async function listModels(): Promise<Manifest[]> {
   const models = await modelsFolder();
   if (!models) return [];
   const found: Manifest[] = [];
-  for await (const [id] of models.entries())
+  for await (const id of (models as unknown as { keys(): AsyncIterable<string> }).keys())
     try {
       found.push((await readManifest(id)).manifest);
     } catch {

@@ -3,15 +3,7 @@
 
 import { CheckpointError } from "../../index.js";
 import type { ImportEvent, Usage } from "../desk/protocol.js";
-import {
-  CHUNK,
-  fileAt,
-  listModels,
-  modelsFolder,
-  readManifest,
-  type Manifest,
-  type StoredFile,
-} from "./read.js";
+import { CHUNK, fileAt, listModels, modelsFolder, readManifest, type Manifest, type StoredFile } from "./read.js";
 
 /** Workers' synchronous access, which every browser with OPFS has; the DOM's types do not know it. */
 interface SyncHandle {
@@ -46,7 +38,11 @@ export async function storeModel(model: Incoming, emit: Emit, signal: AbortSigna
     for (const { path, file } of model.files) {
       const progress = (done: number) =>
         emit({ name: model.name, doneBytes: before + done, totalBytes: Math.max(1, bytes) });
-      files.push({ path, size: file.size, chunks: await copyIn(await fileAt(place, path, true), file, progress, signal) });
+      files.push({
+        path,
+        size: file.size,
+        chunks: await copyIn(await fileAt(place, path, true), file, progress, signal),
+      });
       before += file.size;
     }
     const manifest: Manifest = { ...model, id, files, bytes, added: Date.now() };
@@ -93,9 +89,7 @@ async function withHandle(
   file: FileSystemFileHandle,
   body: (handle: SyncHandle) => Promise<void> | void,
 ): Promise<void> {
-  const handle = await (
-    file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }
-  ).createSyncAccessHandle();
+  const handle = await (file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }).createSyncAccessHandle();
   try {
     await body(handle);
   } finally {

@@ -2,7 +2,6 @@
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { lazy, Suspense } from "preact/compat";
 import { cancel, current } from "../state/jobs.js";
 import { tab } from "../state/view.js";
 import { droppedFiles, takeFiles } from "./drop.js";
@@ -15,8 +14,6 @@ import { SettingsPanel } from "./settings.js";
 import { Stage } from "./stage.js";
 import { Toasts } from "./toasts.js";
 import { Tooltip } from "./tooltip.js";
-
-const LearnView = lazy(async () => ({ default: (await import("./learn-view.js")).LearnView }));
 
 const dragging = signal(false);
 
@@ -63,11 +60,18 @@ export function App() {
   useFilesFromOutside();
   return (
     <>
-      <a class="skip" href="#prompt" onClick={(e) => (e.preventDefault(), document.getElementById("prompt")?.focus())}>
-        To the prompt
+      <a
+        class="skip"
+        href="#content"
+        onClick={(e) => {
+          e.preventDefault();
+          document.getElementById("content")?.focus();
+        }}
+      >
+        To the content
       </a>
       <Header />
-      <main class={tab.value}>
+      <main id="content" tabindex={-1} class={tab.value}>
         {tab.value === "create" && (
           <>
             <div class="controls">
@@ -84,11 +88,6 @@ export function App() {
           </>
         )}
         {tab.value === "models" && <ModelsView />}
-        {tab.value === "learn" && (
-          <Suspense fallback={<p class="page muted">…</p>}>
-            <LearnView />
-          </Suspense>
-        )}
       </main>
       <Toasts />
       <Tooltip />

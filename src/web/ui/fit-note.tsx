@@ -41,7 +41,10 @@ export function FitNote() {
   const { peakBytes, weightBytes, flops } = f.plan;
   if (f.fits)
     return (
-      <p class="note" data-tip={`${bytes(weightBytes)} of it are weights. ${(flops / 1e12).toFixed(flops < 1e12 ? 2 : 1)} T arithmetic operations.`}>
+      <p
+        class="note"
+        data-tip={`${bytes(weightBytes)} of it are weights. ${(flops / 1e12).toFixed(flops < 1e12 ? 2 : 1)} T arithmetic operations.`}
+      >
         Takes {bytes(peakBytes)} of GPU memory.
       </p>
     );

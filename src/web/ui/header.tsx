@@ -9,13 +9,17 @@ import { bytes } from "./words.js";
 const TABS: readonly (readonly [Tab, string])[] = [
   ["create", "Create"],
   ["models", "Models"],
-  ["learn", "Learn"],
 ];
 
 export function Header() {
   return (
     <header class="top">
-      <a class="brand" href="#" onClick={(e) => (e.preventDefault(), goTo("create"))} aria-label="Kineograph, to the start">
+      <a
+        class="brand"
+        href="#"
+        onClick={(e) => (e.preventDefault(), goTo("create"))}
+        aria-label="Kineograph, to the start"
+      >
         <span class="mark" aria-hidden="true">
           <i />
           <i />
@@ -53,7 +57,12 @@ function Adapter() {
   if (g.state === "starting") return <span class="adapter">Looking for a graphics adapter…</span>;
   if (g.state === "missing")
     return (
-      <button type="button" class="adapter warn" data-tip="Looks again for a graphics adapter" onClick={() => void openGpu()}>
+      <button
+        type="button"
+        class="adapter warn"
+        data-tip="Looks again for a graphics adapter"
+        onClick={() => void openGpu()}
+      >
         No WebGPU
       </button>
     );

@@ -21,7 +21,10 @@ function advice(agent: string): Advice {
     };
   }
   if (/iPhone|iPad/.test(agent))
-    return { browser: "Safari on iOS", steps: ["WebGPU comes with iOS and iPadOS 26: update in Settings, General, Software Update."] };
+    return {
+      browser: "Safari on iOS",
+      steps: ["WebGPU comes with iOS and iPadOS 26: update in Settings, General, Software Update."],
+    };
   if (/Edg\/|Chrome\/|Chromium\//.test(agent)) {
     const n = version(/(?:Edg|Chrome|Chromium)\/(\d+)/);
     const linux = /Linux/.test(agent) && !/Android/.test(agent);
@@ -31,7 +34,9 @@ function advice(agent: string): Advice {
         ...(n < 121 ? ["Update it: WebGPU needs version 113, on Android 121."] : []),
         "In its settings, under System, switch “Use graphics acceleration when available” on, and start it anew.",
         ...(linux
-          ? ["On Linux, start it with --enable-unsafe-webgpu --enable-features=Vulkan; with --use-webgpu-adapter=swiftshader also where there is no GPU."]
+          ? [
+              "On Linux, start it with --enable-unsafe-webgpu --enable-features=Vulkan; with --use-webgpu-adapter=swiftshader also where there is no GPU.",
+            ]
           : []),
         "Its page chrome://gpu tells why WebGPU is off; often it is an old graphics driver.",
       ],
@@ -52,7 +57,7 @@ export function Help({ gpu }: { readonly gpu: Extract<Gpu, { state: "missing" }>
   const { browser, steps } = advice(navigator.userAgent);
   const insecure = !isSecureContext;
   return (
-    <article class="help" role="alert">
+    <article class="help">
       <h1>{gpu.name === "NoAdapter" ? "No graphics adapter" : "No WebGPU yet"}</h1>
       <p>
         Kineograph computes on your graphics adapter through WebGPU, and {gpu.message}.

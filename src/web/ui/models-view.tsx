@@ -27,7 +27,9 @@ export function ModelsView() {
         {busy ? (
           <div class="importing" role="status">
             <p>
-              {busy.name === "" ? "Looking through the files…" : `${busy.name}: ${bytes(busy.doneBytes)} of ${bytes(busy.totalBytes)}`}
+              {busy.name === ""
+                ? "Looking through the files…"
+                : `${busy.name}: ${bytes(busy.doneBytes)} of ${bytes(busy.totalBytes)}`}
             </p>
             <progress aria-label="Progress" value={busy.doneBytes} max={busy.totalBytes} />
             <button type="button" class="secondary" onClick={() => busy.controller.abort()}>
@@ -36,10 +38,20 @@ export function ModelsView() {
           </div>
         ) : (
           <>
-            <button type="button" class="primary" data-tip="One or several checkpoint files" onClick={() => files.current?.click()}>
+            <button
+              type="button"
+              class="primary"
+              data-tip="One or several checkpoint files"
+              onClick={() => files.current?.click()}
+            >
               <Icon name="file" /> Choose files
             </button>
-            <button type="button" class="secondary" data-tip="A model folder in diffusers' layout" onClick={() => folder.current?.click()}>
+            <button
+              type="button"
+              class="secondary"
+              data-tip="A model folder in diffusers' layout"
+              onClick={() => folder.current?.click()}
+            >
               <Icon name="folder" /> Choose a folder
             </button>
             <span class="muted">or drop them here</span>
@@ -70,12 +82,7 @@ export function ModelsView() {
         />
       </div>
       <div class="room">
-        <meter
-          aria-label="Storage used"
-          min={0}
-          max={Math.max(1, usedBytes + freeBytes)}
-          value={usedBytes}
-        />
+        <meter aria-label="Storage used" min={0} max={Math.max(1, usedBytes + freeBytes)} value={usedBytes} />
         <p class="muted small">
           {bytes(usedBytes)} used by this page, {bytes(freeBytes)} left in this browser.
         </p>

@@ -59,30 +59,28 @@ export function Canvas(p: {
 }
 
 /** All frames side by side; a slider lies over them. */
-export function Filmstrip(p: {
-  readonly frames: Frames;
-  readonly index: Signal<number>;
-  onPick(): void;
-}) {
+export function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<number>; onPick(): void }) {
   const ref = useRef<HTMLCanvasElement>(null);
   const { frames } = p;
-  const height = 56;
-  const width = Math.max(1, Math.round((frames.width / frames.height) * height));
   useEffect(() => {
     const canvas = ref.current;
     const context = canvas?.getContext("2d");
     if (!canvas || !context) return;
-    // As many frames as there is room for, evenly picked.
-    const room = Math.max(1, Math.floor(canvas.clientWidth / (width * 0.62)));
-    const shown = Math.min(frames.count, room);
+    // Every frame has a cell of the same width, as many as there is room for; each shows the middle of its frame.
+    const ratio = devicePixelRatio;
+    const shown = Math.max(1, Math.min(frames.count, Math.floor(canvas.clientWidth / 22)));
+    const [width, height] = [Math.round((canvas.clientWidth * ratio) / shown), Math.round(canvas.clientHeight * ratio)];
     canvas.width = shown * width;
     canvas.height = height;
+    const scale = Math.max(width / frames.width, height / frames.height);
+    const [w, h] = [width / scale, height / scale];
     let over = false;
     const paint = async () => {
       for (let i = 0; i < shown && !over; i++) {
         const at = Math.floor((i * frames.count) / shown);
         const bitmap = await createImageBitmap(imageOf(frames, at));
-        context.drawImage(bitmap, i * width, 0, width, height);
+        const [x, y] = [(frames.width - w) / 2, (frames.height - h) / 2];
+        context.drawImage(bitmap, x, y, w, h, i * width, 0, width, height);
         bitmap.close();
       }
     };
@@ -90,7 +88,7 @@ export function Filmstrip(p: {
     return () => {
       over = true;
     };
-  }, [frames, width]);
+  }, [frames]);
   const at = p.index.value;
   return (
     <div class="filmstrip" style={{ "--at": at, "--count": frames.count }}>

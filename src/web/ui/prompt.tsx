@@ -71,7 +71,13 @@ export function Prompt() {
             <Icon name="dice" size={15} /> Surprise me
           </button>
           {EXAMPLES.filter((e) => e !== s.prompt).map((text) => (
-            <button key={text} type="button" class="chip" data-tip="Takes this sentence" onClick={() => change({ prompt: text })}>
+            <button
+              key={text}
+              type="button"
+              class="chip"
+              data-tip="Takes this sentence"
+              onClick={() => change({ prompt: text })}
+            >
               {text.replace(/^an? /, "")}
             </button>
           ))}

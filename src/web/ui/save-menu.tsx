@@ -100,7 +100,7 @@ export function SaveMenu(p: {
     });
   return (
     <details class="menu" ref={ref}>
-      <summary class="primary small" data-tip="As a file, into the clipboard, as a link">
+      <summary class="primary" data-tip="As a file, into the clipboard, as a link">
         <Icon name="download" size={16} /> Save
       </summary>
       <div class="menu-body">

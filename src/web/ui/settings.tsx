@@ -30,9 +30,9 @@ const FAST: readonly SchedulerName[] = ["lcm", "tcd"];
 const ROOM: readonly (readonly [string, number, number])[] = [
   ["1:1", 1, 1],
   ["4:3", 7 / 6, 7 / 8],
-  ["16:9", 4 / 3, 3 / 4],
+  ["16:9", 3 / 2, 7 / 8],
   ["3:4", 7 / 8, 7 / 6],
-  ["9:16", 3 / 4, 4 / 3],
+  ["9:16", 7 / 8, 3 / 2],
 ];
 
 function set<K extends keyof Settings>(name: K): (value: Settings[K]) => void {
@@ -128,7 +128,12 @@ function Seed() {
           else e.currentTarget.value = s.seed;
         }}
       />
-      <IconButton icon="dice" label="New seed" tip="Draws another seed" onClick={() => change({ seed: randomSeed() })} />
+      <IconButton
+        icon="dice"
+        label="New seed"
+        tip="Draws another seed"
+        onClick={() => change({ seed: randomSeed() })}
+      />
       <IconButton
         icon={s.seedLocked ? "lock" : "unlock"}
         label="Keep the seed"
@@ -157,7 +162,7 @@ function Shapes({ native }: { readonly native: number }) {
               data-tip={`${width} × ${height} pixels`}
               onClick={() => change({ width, height })}
             >
-              <i style={{ aspectRatio: `${w} / ${h}` }} aria-hidden="true" />
+              <i style={outline(text)} aria-hidden="true" />
               {text}
             </button>
           );
@@ -192,14 +197,19 @@ function Shapes({ native }: { readonly native: number }) {
   );
 }
 
+/** A shape's outline, drawn to its name: the sizes themselves are rounded to the model's grid. */
+function outline(name: string): { readonly width: string; readonly height: string } {
+  const [w = 1, h = 1] = name.split(":").map(Number);
+  const unit = 20 / Math.max(w, h);
+  return { width: `${w * unit}px`, height: `${h * unit}px` };
+}
+
 function Negative() {
   const s = settings.value;
   const off = s.guidance <= 1;
   return (
     <div class="field">
-      <label for="negative">
-        Not in it {off && <small class="muted">(works from guidance 1.5 on)</small>}
-      </label>
+      <label for="negative">Not in it {off && <small class="muted">(works from guidance 1.5 on)</small>}</label>
       <input
         id="negative"
         type="text"
@@ -270,7 +280,12 @@ function Model() {
           onChange={(id) => id !== "" && change({ loras: [...s.loras, { id, weight: 1 }] })}
         />
       )}
-      <button type="button" class="quiet wide" data-tip="Your own checkpoints, motion modules, LoRAs" onClick={() => goTo("models")}>
+      <button
+        type="button"
+        class="quiet wide"
+        data-tip="Your own checkpoints, motion modules, LoRAs"
+        onClick={() => goTo("models")}
+      >
         <Icon name="plus" size={15} /> Add models
       </button>
     </section>

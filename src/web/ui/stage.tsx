@@ -63,13 +63,26 @@ function JobView({ job }: { readonly job: Job }) {
     <article class="work" aria-label="Clip in the making" data-state={state}>
       <div class="paper" style={{ "--ratio": width / height }}>
         {preview ? (
-          <Canvas frames={preview} fps={job.settings.fps} playing={!over} index={index} label={`Preview: ${job.settings.prompt}`} soft />
+          <Canvas
+            frames={preview}
+            fps={job.settings.fps}
+            playing={!over}
+            index={index}
+            label={`Preview: ${job.settings.prompt}`}
+            soft
+          />
         ) : (
           <Noise moving={!over} />
         )}
       </div>
       <div class="under">
-        {state === "failed" ? <Failure job={job} /> : state === "cancelled" ? <Stopped job={job} /> : <ProgressBar job={job} />}
+        {state === "failed" ? (
+          <Failure job={job} />
+        ) : state === "cancelled" ? (
+          <Stopped job={job} />
+        ) : (
+          <ProgressBar job={job} />
+        )}
       </div>
     </article>
   );
@@ -85,7 +98,14 @@ function Noise({ moving }: { readonly moving: boolean }) {
     return { width: side, height: side, count: 6, rgba };
   });
   return (
-    <Canvas frames={frames} fps={6} playing={moving && autoplays()} index={index} label="Noise, from which the clip will come" soft />
+    <Canvas
+      frames={frames}
+      fps={6}
+      playing={moving && autoplays()}
+      index={index}
+      label="Noise, from which the clip will come"
+      soft
+    />
   );
 }
 
@@ -241,7 +261,15 @@ function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
         ].map(({ clip, frames, at, plays }) => (
           <figure key={clip.id}>
             <div class="paper" style={{ "--ratio": clip.width / clip.height }}>
-              {frames && <Canvas frames={frames} fps={settings.value.fps} playing={plays} index={at} label={clip.recipe.prompt} />}
+              {frames && (
+                <Canvas
+                  frames={frames}
+                  fps={settings.value.fps}
+                  playing={plays}
+                  index={at}
+                  label={clip.recipe.prompt}
+                />
+              )}
             </div>
             <figcaption>{clip.recipe.prompt}</figcaption>
           </figure>
@@ -249,7 +277,11 @@ function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
       </div>
       <div class="under">
         <div class="transport">
-          <IconButton icon={playing ? "pause" : "play"} label={playing ? "Pause" : "Play"} onClick={() => setPlaying(!playing)} />
+          <IconButton
+            icon={playing ? "pause" : "play"}
+            label={playing ? "Pause" : "Play"}
+            onClick={() => setPlaying(!playing)}
+          />
           {fa && <Filmstrip frames={fa} index={index} onPick={() => setPlaying(false)} />}
           <IconButton icon="close" label="One clip again" onClick={() => (shown.value = { kind: "clip", clip: a })} />
         </div>
@@ -279,7 +311,5 @@ const UNTOLD = /Sha256$|^(version|adapter|prompt)$/;
 function differences(a: Clip, b: Clip): (readonly [string, string, string])[] {
   const names = [...new Set([...Object.keys(a.recipe), ...Object.keys(b.recipe)])].filter((n) => !UNTOLD.test(n));
   const text = (c: Clip, name: string) => String(c.recipe[name] ?? "–");
-  return names
-    .map((name) => [name, text(a, name), text(b, name)] as const)
-    .filter(([, x, y]) => x !== y);
+  return names.map((name) => [name, text(a, name), text(b, name)] as const).filter(([, x, y]) => x !== y);
 }

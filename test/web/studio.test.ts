@@ -1,0 +1,102 @@
+// The studio as people use it: generate, watch, cancel, keep, restore; what it says where it cannot work.
+
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readRecipe } from "../../src/io/recipe.js";
+import { axeViolations } from "./axe.js";
+import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
+
+describe.skipIf(skipped)("studio", () => {
+  let studio: Studio;
+  beforeAll(async () => {
+    studio = await openStudio();
+  });
+  afterAll(() => studio.close());
+
+  it("generates with a preview, saves with the recipe, and restores it", async () => {
+    const { page, errors, close } = await studio.open();
+    const prompt = "a blue circle moving up on a meadow";
+    await page.goto(linkTo(studio.address, { ...SMALL, prompt }));
+    await page.reload();
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByRole("img", { name: `Preview: ${prompt}` }).waitFor();
+    await page.getByRole("button", { name: "Another seed" }).waitFor();
+    expect(await page.locator(".history .card .what").allInnerTexts()).toEqual([prompt]);
+
+    await page.getByText("Save", { exact: true }).click();
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: /^Animated PNG/ }).click();
+    const file = await (await download).path();
+    const recipe = await readRecipe(new Uint8Array(readFileSync(file)));
+    expect(recipe).toMatchObject({ prompt, seed: 7, steps: 1, frames: 2, size: "64x64", scheduler: "lcm" });
+
+    await page.getByLabel("What does it show?").fill("something else");
+    await page.evaluate(
+      ([name, data]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([Uint8Array.from(data)], name, { type: "image/png" }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+      },
+      ["clip.png", [...readFileSync(file)]] as const,
+    );
+    await expect.poll(() => page.getByLabel("What does it show?").inputValue()).toBe(prompt);
+
+    await page.reload();
+    await page.locator(".history .card").getByText(prompt).click();
+    await page.getByRole("img", { name: prompt, exact: true }).waitFor();
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it("cancels within 200 ms and goes on working", async () => {
+    const { page, errors, close } = await studio.open();
+    await page.goto(linkTo(studio.address, { ...SMALL, frames: 8, steps: 8, prompt: "a red star growing at sunset" }));
+    await page.reload();
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByRole("img", { name: /^Preview/ }).waitFor();
+    const taken = await page.evaluate(async () => {
+      const stop = [...document.querySelectorAll("button")].find((b) => b.textContent?.trim() === "Stop")!;
+      const start = performance.now();
+      stop.click();
+      while (document.querySelector('[data-state="cancelled"]') === null)
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      return performance.now() - start;
+    });
+    expect(taken).toBeLessThan(200);
+    await page.getByRole("button", { name: "Run it again" }).waitFor();
+    expect(errors).toEqual([]);
+    await close();
+  });
+
+  it.each(["light", "dark"] as const)("has no accessibility violations (%s)", async (colorScheme) => {
+    const { page, close } = await studio.open({ colorScheme });
+    await page.getByRole("heading", { name: "A sentence becomes an animation" }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole("link", { name: "Models" }).click();
+    await page.getByRole("heading", { name: "Models", level: 1 }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+    await close();
+  });
+
+  it("does not scroll sideways on a phone", async () => {
+    const { page, close } = await studio.open({ viewport: { width: 390, height: 800 }, hasTouch: true });
+    for (const name of ["Create", "Models"]) {
+      await page.getByRole("link", { name, exact: true }).click();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(390);
+    }
+    await close();
+  });
+});
+
+describe.skipIf(skipped)("studio without WebGPU", () => {
+  it("says what helps in this browser", async () => {
+    const studio = await openStudio({ webgpu: false });
+    const { page, close } = await studio.open();
+    await page.getByRole("heading", { name: /No WebGPU yet|No graphics adapter/ }).waitFor();
+    expect(await page.locator(".help li").count()).toBeGreaterThan(0);
+    expect(await page.getByRole("button", { name: "Generate" }).isDisabled()).toBe(true);
+    expect(await axeViolations(page)).toEqual([]);
+    await close();
+    await studio.close();
+  });
+});
