@@ -75,7 +75,7 @@ function chunk(type: string, parts: readonly ArrayLike<number>[]): Uint8Array<Ar
 }
 
 function ascii(text: string): number[] {
-  return [...text].map((c) => c.charCodeAt(0));
+  return Array.from(text, (c) => c.charCodeAt(0));
 }
 
 function u24(n: number): number[] {
