@@ -76,6 +76,11 @@ export class SelfAttention {
 /** Keys and values of one text for every cross-attention layer: computed once per text, not once per step. */
 export type TextKeyValues = ReadonlyMap<CrossAttention, Tensor>;
 
+/** Keys and values of a text `[b, tokens, textChannels]` for layers that read it. */
+export function prepareText(layers: readonly CrossAttention[], text: Tensor): TextKeyValues {
+  return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
+}
+
 /** Attention of tokens to a text. */
 export class CrossAttention {
   readonly #label: string;

@@ -10,10 +10,12 @@ import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
+import { prepareText, type CrossAttention } from "../nn/attention.js";
 import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import type { Condition } from "./condition.js";
+import { makeConditions, settleInputs, textReaders } from "./control/conditions.js";
 import { copy, Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
 import type { Frames, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 import { FrameDecoder } from "./frame-decoder.js";
@@ -104,19 +106,34 @@ export class AnimateDiffPipeline implements Disposable {
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
+    const inputs = settleInputs(options, {
+      steps: scheduler.timesteps.length,
+      frames: s.frames,
+      window: s.frames,
+      unet: this.parts.unet.config,
+      dtype: this.parts.dtype,
+    });
     const warnings = this.#warnings(s);
     using owned = new DisposableList();
     const clock = new Clock();
 
-    const { conditioning, check } = this.recordText(s, scheduler.timesteps);
+    const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs));
     owned.add(check, { dispose: () => disposeConditioning(conditioning) });
     await this.#finite(check, "the text encoder", signal);
     device.trim();
     const text = clock.lap();
 
     const slots = owned.add(new LatentSlots(device, this.latentShape(s)));
-    const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots));
     const generator = new TorchGenerator(s.seed);
+    const conditions = await makeConditions(inputs, {
+      ...this.parts,
+      settings: s,
+      window: s.frames,
+      timesteps: scheduler.timesteps,
+      finite: (c, stage) => this.#finite(c, stage, signal),
+    });
+    for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
+    const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, conditions));
     const encoding = new Clock();
     const first = options.video
       ? await this.#encode(coverClip(options.video, s.width, s.height), {
@@ -155,9 +172,13 @@ export class AnimateDiffPipeline implements Disposable {
 
   /**
    * Records the text encoder and the timesteps' embeddings; the result's tensors are the caller's. `check` counts values
-   * that are not finite.
+   * that are not finite. `readers` are further networks' layers that read the text.
    */
-  recordText(s: Settings, timesteps: readonly number[]): { conditioning: Conditioning; check: Tensor } {
+  recordText(
+    s: Settings,
+    timesteps: readonly number[],
+    readers: readonly CrossAttention[] = [],
+  ): { conditioning: Conditioning; check: Tensor } {
     const { device, unet, dtype } = this.parts;
     const guided = s.guidance > 1;
     const chunks = chunksOf(this.parts, guided ? [s.prompt, s.negative] : [s.prompt], s);
@@ -168,7 +189,7 @@ export class AnimateDiffPipeline implements Disposable {
         ? stack(encodePrompt(this.parts, s.negative, { ...s, chunks, clipSkip: 0 }), positive)
         : positive;
       const times = unet.timeEmbeddings(device, timesteps, dtype);
-      const keyValues = unet.prepareText(states);
+      const keyValues = prepareText([...unet.crossAttentions, ...readers], states);
       return { conditioning: { text: { per: "clip", keyValues }, times }, check: countNonFinite(states) };
     });
   }

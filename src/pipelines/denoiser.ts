@@ -9,7 +9,7 @@ import { guidance } from "../../kernels/latents.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
 import type { Device, Recording } from "../gpu/device.js";
 import type { UNetInputs, UNetMotionModel } from "../models/unet/unet.js";
-import type { TextKeyValues } from "../nn/attention.js";
+import { prepareText, type TextKeyValues } from "../nn/attention.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Condition } from "./condition.js";
@@ -196,10 +196,11 @@ export class Denoiser implements Disposable {
 
   #record(acting: readonly Condition[]): Tensor {
     const { unet, settings, conditioning } = this.#options;
+    const readers = [...unet.crossAttentions, ...new Set(acting.flatMap((c) => c.crossAttentions))];
     return this.#device.scope(() => {
       const inputs: UNetInputs = {
         time: this.#time,
-        text: conditioning.text.per === "clip" ? conditioning.text.keyValues : unet.prepareText(this.#states!),
+        text: conditioning.text.per === "clip" ? conditioning.text.keyValues : prepareText(readers, this.#states!),
         clip: { frames: this.#input.shape[0]! / (this.#guided ? 2 : 1), norm: settings.motionNorm },
       };
       const additions = acting.map((c) => c.record(this.#input, inputs));

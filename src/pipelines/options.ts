@@ -4,9 +4,10 @@
 import type { Emphasis } from "../../kernels/emphasis.js";
 import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
+import type { ControlInputs } from "./control/conditions.js";
 
 /** One run. Sizes are in pixels. */
-export interface GenerateOptions {
+export interface GenerateOptions extends ControlInputs {
   readonly prompt: string;
   /** Used only where guidance > 1. */
   readonly negative?: string;
@@ -53,7 +54,9 @@ export interface GenerateOptions {
 type OptionalSetting = "betaEnd" | "originalSteps" | "strength";
 
 /** Options with every default filled in. */
-export interface Settings extends Required<Omit<GenerateOptions, OptionalSetting | "signal" | "video">> {
+export interface Settings extends Required<
+  Omit<GenerateOptions, OptionalSetting | keyof ControlInputs | "signal" | "video">
+> {
   readonly betaEnd: number | undefined;
   readonly originalSteps: number | undefined;
   /** Defined in video to video. */

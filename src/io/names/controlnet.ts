@@ -18,7 +18,8 @@ export function readControlNet(file: WeightFile): WeightFile {
   const prefix = names.some((n) => n.startsWith(PREFIX)) ? PREFIX : "";
   const own = names.filter((n) => n.startsWith(prefix));
   if (own.some((n) => n.startsWith(`${prefix}input_hint_block.`))) return fromLdm(file, prefix, own);
-  if (names.some((n) => n.includes(".temporal_transformer.") || n.startsWith("module."))) return fromAnimateDiff(file, names);
+  if (names.some((n) => n.includes(".temporal_transformer.") || n.startsWith("module.")))
+    return fromAnimateDiff(file, names);
   return file;
 }
 

@@ -6,7 +6,7 @@ import { Linear } from "../../nn/linear.js";
 import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
-import type { Tensor } from "../../tensor/tensor.js";
+import { Tensor } from "../../tensor/tensor.js";
 import type { BlockContext } from "../unet/blocks.js";
 import type { UNetInputs } from "../unet/unet.js";
 import { LayerConfigs, UNetEncoder } from "../unet/encoder.js";
@@ -53,9 +53,20 @@ export class ControlNetModel {
     return this.#encoder.timeEmbeddings(device, timesteps, dtype);
   }
 
-  /** What `forward` wants of the condition `[frames, H, W, channels]`: the same at every step. */
+  /**
+   * What `forward` wants of the condition `[frames, H, W, channels]`: the same at every step. SparseCtrl looks at no latents: to
+   * it they are zeros, of which conv_in's bias is left.
+   */
   embed(condition: Tensor): Tensor {
-    return this.#embedding.forward(condition);
+    if (this.config.kind === "controlnet") return this.#embedding.forward(condition);
+    const { device, dtype } = condition;
+    return device.scope(() => {
+      const residual = this.#embedding.forward(condition);
+      const [n, h, w] = dims4(residual, "SparseCtrl: condition");
+      const { inChannels } = this.config.unet;
+      const zeros = Tensor.from(device, new Float32Array(n * h * w * inChannels), [n, h, w, inChannels], dtype, "no latents");
+      return this.#encoder.convIn.forward(zeros, { residual });
+    });
   }
 
   /** `x [clips·frames, h, w, inChannels]` and `condition` from `embed`, for the same frames; both stay the caller's. */
@@ -66,10 +77,14 @@ export class ControlNetModel {
       throw new Error(`ControlNet: the condition ${String(condition)} does not fit the latents ${String(x)}`);
     return x.device.scope(() => {
       const context: BlockContext = { time, text, clip };
-      const skips = this.#encoder.skips(this.#encoder.convIn.forward(x, { residual: condition }), context);
+      const first = this.config.kind === "sparse" ? condition : this.#encoder.convIn.forward(x, { residual: condition });
+      const skips = this.#encoder.skips(first, context);
       const deepest = this.#encoder.mid.forward(skips.at(-1)!, context);
       const mid = consume([deepest], () => this.#mid.forward(deepest));
-      const down = skips.map((skip, i) => consume([skip], () => this.#down[i]!.forward(skip)));
+      const down = skips.map((skip, i) => {
+        const add = () => this.#down[i]!.forward(skip);
+        return skip === condition ? add() : consume([skip], add);
+      });
       return { down, mid };
     });
   }

@@ -1,7 +1,7 @@
 // The noise predictor: Stable Diffusion's UNet with motion modules (diffusers UNetMotionModel), or without them
 // (UNet2DConditionModel). Frames are a batch of pictures to everything but the motion modules.
 
-import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
+import { prepareText, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
 import { GroupNorm } from "../../nn/norm.js";
 import { consume } from "../../nn/step.js";
@@ -64,7 +64,7 @@ export class UNetMotionModel {
 
   /** Keys and values of a text `[b, tokens, crossAttentionDim]` for every layer that reads it: once per text. */
   prepareText(text: Tensor): TextKeyValues {
-    return new Map(this.crossAttentions.map((layer) => [layer, layer.keyValues(text)]));
+    return prepareText(this.crossAttentions, text);
   }
 
   /** Embeddings `[timesteps, 4·width]` of all of a run's timesteps (0 … 999), after the SiLU that every resnet begins with. */

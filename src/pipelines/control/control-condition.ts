@@ -46,7 +46,6 @@ export class ControlCondition implements Condition {
     this.#o = options;
     const { network, dtype, timesteps, window, guess, clips } = options;
     this.#times = network.timeEmbeddings(device, timesteps, dtype);
-    device.untrack(this.#times);
     this.#time = Tensor.empty(device, [1, this.#times.shape[1]!], dtype, "control: time embedding");
     const [frames, h, w] = window;
     const width = network.config.unet.blockOutChannels[0]!;
@@ -104,9 +103,7 @@ export class ControlCondition implements Condition {
         ? this.#evaluate(x, range(all - first, first), range(all - first), inputs)
         : this.#inBatches(x, first, clips, inputs),
     );
-    const scales = guess
-      ? [...maps.down, maps.mid].map((_, i) => scale * 10 ** (i / maps.down.length - 1))
-      : undefined;
+    const scales = guess ? [...maps.down, maps.mid].map((_, i) => scale * 10 ** (i / maps.down.length - 1)) : undefined;
     const addition = (tensor: Tensor, i: number): Addition => ({
       tensor,
       scale: scales?.[i] ?? scale,
@@ -129,7 +126,11 @@ export class ControlCondition implements Condition {
     const take = (t: Tensor, wanted: readonly number[]) =>
       wanted.length === t.shape[0] ? t : takeRows(t, wanted, `${t.label}, part`);
     const text = textOf(network.crossAttentions, inputs.text, rows, x.shape[0]!);
-    return network.forward(take(x, rows), take(this.#condition, pictures), { time: this.#time, text, clip: inputs.clip });
+    return network.forward(take(x, rows), take(this.#condition, pictures), {
+      time: this.#time,
+      text,
+      clip: inputs.clip,
+    });
   }
 
   /** The same, some frames of every clip at a time. */
@@ -142,7 +143,12 @@ export class ControlCondition implements Condition {
       const rows = range(clips).flatMap((clip) => range(count, clip * frames + start));
       const made = device.scope(() => {
         const clip = { ...inputs.clip, frames: count };
-        const maps = this.#evaluate(x, rows.map((r) => r + first), rows, { ...inputs, clip });
+        const maps = this.#evaluate(
+          x,
+          rows.map((r) => r + first),
+          rows,
+          { ...inputs, clip },
+        );
         return [...maps.down, maps.mid];
       });
       whole ??= made.map((t) => Tensor.empty(device, [clips * frames, ...t.shape.slice(1)], t.dtype, t.label));

@@ -36,7 +36,9 @@ export function inferControlConfig(file: WeightFile): NamedConfig {
     layers_per_block: blocks.map((i) => count(`down_blocks.${i}.resnets.#.`)),
     down_block_types: blocks.map((i) => (attends(i) ? "CrossAttnDownBlock2D" : "DownBlock2D")),
     cross_attention_dim: size("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight", 1),
-    transformer_layers_per_block: blocks.map((i) => Math.max(1, count(`down_blocks.${i}.attentions.0.transformer_blocks.#.`))),
+    transformer_layers_per_block: blocks.map((i) =>
+      Math.max(1, count(`down_blocks.${i}.attentions.0.transformer_blocks.#.`)),
+    ),
     attention_head_dim: HEADS,
     use_linear_projection: file.entry("mid_block.attentions.0.proj_in.weight").shape.length === 2,
     conditioning_channels: sparse ? inputs - 1 : inputs,

@@ -46,7 +46,9 @@ export async function loadControl(
   try {
     const before = device.memory.used;
     const store = new WeightStore(device, dtype);
-    const model = new ControlNetModel(store.root, parseControlNetConfig(config.json, config.name), (name) => weights.has(name));
+    const model = new ControlNetModel(store.root, parseControlNetConfig(config.json, config.name), (name) =>
+      weights.has(name),
+    );
     const dispose = () => store.dispose();
     try {
       const { signal, onProgress } = options;
@@ -92,12 +94,14 @@ async function openControl(source: Folder | ByteSource): Promise<Component> {
 }
 
 /** @throws Error naming both where a control network is made for another base than this UNet */
-export function checkFits({ name, model, dtype }: ControlNetwork, unet: UNetConfig, base: string, precision: "f32" | "f16"): void {
+export function checkFits({ name, model, dtype }: ControlNetwork, unet: UNetConfig, precision: "f32" | "f16"): void {
   const { unet: own } = model.config;
   const facts = (c: UNetConfig) =>
     `widths ${c.blockOutChannels.join(", ")}, texts of width ${c.crossAttentionDim}, ${c.layersPerBlock.join(", ")} layers a block`;
   if (facts(own) !== facts(unet))
-    throw new Error(`${name} is made for a base model of ${facts(own)}, but ${base} has ${facts(unet)}; use a control network for this base`);
+    throw new Error(
+      `${name} is made for a base model of ${facts(own)}, but this model has ${facts(unet)}; use a control network for this base`,
+    );
   if (dtype !== precision)
-    throw new Error(`${name} was loaded in ${dtype}, but ${base} in ${precision}; load both with the same precision`);
+    throw new Error(`${name} was loaded in ${dtype}, but the model in ${precision}; load both with the same precision`);
 }

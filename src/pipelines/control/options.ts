@@ -33,10 +33,10 @@ export interface ControlSettings extends Required<Omit<ControlOptions, "at">> {
 export interface ControlledRun {
   readonly steps: number;
   readonly frames: number;
+  /** Frames that are evaluated together. */
+  readonly window: number;
   readonly unet: UNetConfig;
   readonly dtype: "f32" | "f16";
-  /** What errors call the base model. */
-  readonly base: string;
 }
 
 /** Fills in defaults. @throws Error for the first value that cannot work, naming both sides */
@@ -44,11 +44,19 @@ export function settleControls(controls: readonly ControlOptions[], run: Control
   return controls.map((c) => {
     const { network, frames } = c;
     const { name } = network;
-    checkFits(network, run.unet, run.base, run.dtype);
-    const s = { network, frames, at: c.at ?? [], scale: c.scale ?? 1, start: c.start ?? 0, end: c.end ?? 1, guess: c.guess ?? false };
+    checkFits(network, run.unet, run.dtype);
+    const s = {
+      network,
+      frames,
+      at: c.at ?? [],
+      scale: c.scale ?? 1,
+      start: c.start ?? 0,
+      end: c.end ?? 1,
+      guess: c.guess ?? false,
+    };
     if (!Number.isFinite(s.scale)) throw new Error(`${name}: scale is ${s.scale}, expected a number`);
     checkSpan(s, run.steps, name);
-    if (network.kind === "sparse") checkSparse(s, run.frames);
+    if (network.kind === "sparse") checkSparse(s, run);
     else {
       if (c.at) throw new Error(`${name} is a ControlNet and reads a picture for every frame; "at" is SparseCtrl's`);
       if (frames.count !== 1 && frames.count !== run.frames)
@@ -60,7 +68,7 @@ export function settleControls(controls: readonly ControlOptions[], run: Control
   });
 }
 
-function checkSparse({ network, frames, at }: ControlSettings, count: number): void {
+function checkSparse({ network, frames, at }: ControlSettings, { frames: count, window }: ControlledRun): void {
   const { name } = network;
   if (at.length !== frames.count)
     throw new Error(
@@ -69,7 +77,9 @@ function checkSparse({ network, frames, at }: ControlSettings, count: number): v
   const odd = at.find((i, k) => !Number.isInteger(i) || i < 0 || i >= count || at.indexOf(i) !== k);
   if (odd !== undefined)
     throw new Error(`${name}: frame ${odd} cannot be given: expected different whole numbers from 0 to ${count - 1}`);
-  const positions = network.model.config.motion?.maxFrames ?? count;
-  if (count > positions)
-    throw new Error(`${name} knows ${positions} frames, but ${count} are evaluated together; ask for at most ${positions}`);
+  const positions = network.model.config.motion?.maxFrames ?? window;
+  if (window > positions)
+    throw new Error(
+      `${name} knows ${positions} frames, but ${window} are evaluated together; ask for at most ${positions}`,
+    );
 }

@@ -13,7 +13,7 @@ export function copyRows(from: Tensor, fromRow: number, to: Tensor, toRow: numbe
 export function takeRows(x: Tensor, rows: readonly number[], label = x.label): Tensor {
   const [, ...rest] = x.shape;
   const y = Tensor.empty(x.device, [rows.length, ...rest], x.dtype, label);
-  for (let at = 0; at < rows.length; ) {
+  for (let at = 0; at < rows.length;) {
     let count = 1;
     while (rows[at + count] === rows[at]! + count) count++;
     copyRows(x, rows[at]!, y, at, count);

@@ -1,0 +1,139 @@
+// The conditions of a run, made from its options: what is computed once a run is computed here.
+
+import type { Device } from "../../gpu/device.js";
+import type { AutoencoderKL } from "../../models/vae/vae.js";
+import { vaeFactor } from "../../models/vae/config.js";
+import type { CrossAttention } from "../../nn/attention.js";
+import { Tensor } from "../../tensor/tensor.js";
+import type { Condition } from "../condition.js";
+import { FrameEncoder } from "../frame-encoder.js";
+import { clipMoments, coverClip } from "../video-latents.js";
+import { ControlCondition } from "./control-condition.js";
+import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
+import { toUnit } from "./pictures.js";
+
+/** Pictures that guide a run besides its text. */
+export interface ControlInputs {
+  /** ControlNets and SparseCtrl encoders, any number; what they add is summed. */
+  readonly controls?: readonly ControlOptions[];
+}
+
+/** What the conditions of a run are made with; everything stays the caller's. */
+export interface ConditionedRun {
+  readonly device: Device;
+  readonly dtype: "f32" | "f16";
+  readonly vae: AutoencoderKL;
+  readonly settings: {
+    readonly guidance: number;
+    readonly frames: number;
+    readonly width: number;
+    readonly height: number;
+  };
+  /** Frames that are evaluated together. */
+  readonly window: number;
+  readonly timesteps: readonly number[];
+  /** Runs what is recorded; throws where `check` counts values that are not finite, naming the stage. */
+  finite(check: Tensor, stage: string): Promise<void>;
+}
+
+/** Control inputs with defaults, checked. */
+export interface SettledInputs {
+  readonly controls: readonly ControlSettings[];
+}
+
+/** Fills in defaults. @throws Error for the first thing that cannot work, before anything is computed */
+export function settleInputs(inputs: ControlInputs, run: ControlledRun): SettledInputs {
+  return { controls: settleControls(inputs.controls ?? [], run) };
+}
+
+/** Layers of control networks that read the run's text. */
+export function textReaders({ controls }: SettledInputs): CrossAttention[] {
+  return [...new Set(controls.flatMap((c) => c.network.model.crossAttentions))];
+}
+
+/** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */
+export async function makeConditions({ controls }: SettledInputs, run: ConditionedRun): Promise<Condition[]> {
+  const made: Condition[] = [];
+  try {
+    for (const c of controls) {
+      const condition = controlCondition(c, run);
+      made.push(condition);
+      await run.finite(await embed(condition, c, run), `the pictures' way into ${c.network.name}`);
+    }
+    return made;
+  } catch (error) {
+    for (const condition of made) condition[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function controlCondition(
+  { network, scale, start, end, guess }: ControlSettings,
+  run: ConditionedRun,
+): ControlCondition {
+  const { device, dtype, settings, vae, window, timesteps } = run;
+  const factor = vaeFactor(vae.config);
+  return new ControlCondition(device, {
+    network: network.model,
+    dtype,
+    scale,
+    guess,
+    start,
+    end,
+    timesteps,
+    clips: settings.guidance > 1 ? 2 : 1,
+    window: [window, settings.height / factor, settings.width / factor],
+  });
+}
+
+/** Records the embedding of a control's pictures. */
+async function embed(condition: ControlCondition, c: ControlSettings, run: ConditionedRun): Promise<Tensor> {
+  const { device, dtype, settings } = run;
+  const { config } = c.network.model;
+  const clip = coverClip(c.frames, settings.width, settings.height);
+  const pixels = (first: number, n: number) => toUnit(device, clip, first, n, { dtype, bgr: config.bgr });
+  if (config.kind === "controlnet")
+    return condition.embed(clip.count, pixels, clip.count === 1 ? () => 0 : (frame) => frame);
+  // SparseCtrl: the first picture is an empty one, for the frames that are not given; a channel tells which are.
+  const latents = config.embeddingWidths.length === 0 ? await meanLatents(c, run) : undefined;
+  const [, h, w, channels] = latents
+    ? [
+        clip.count,
+        settings.height / vaeFactor(run.vae.config),
+        settings.width / vaeFactor(run.vae.config),
+        config.channels,
+      ]
+    : [clip.count, settings.height, settings.width, config.channels];
+  const plane = h * w;
+  const width = channels + (config.mask ? 1 : 0);
+  const get = (first: number, n: number): Tensor => {
+    const values = new Float32Array(n * plane * width);
+    for (let i = 0; i < n; i++) {
+      const given = first + i - 1;
+      if (given < 0) continue;
+      for (let p = 0; p < plane; p++) {
+        const to = (i * plane + p) * width;
+        for (let k = 0; k < channels; k++)
+          values[to + k] = latents
+            ? latents[(given * plane + p) * channels + (config.bgr ? channels - 1 - k : k)]!
+            : clip.rgba[(given * plane + p) * 4 + (config.bgr ? 2 - k : k)]! / 255;
+        if (config.mask) values[to + channels] = 1;
+      }
+    }
+    return Tensor.from(device, values, [n, h, w, width], dtype, "given frames");
+  };
+  return condition.embed(clip.count + 1, get, (frame) => c.at.indexOf(frame) + 1);
+}
+
+/** The mean latents of a control's pictures, scaled, f32 `[pictures, h, w, c]`: what SparseCtrl's RGB kind reads. */
+async function meanLatents({ frames }: ControlSettings, run: ConditionedRun): Promise<Float32Array> {
+  const { settings, vae } = run;
+  const clip = coverClip(frames, settings.width, settings.height);
+  using encoder = new FrameEncoder(run, { frames: clip.count, width: clip.width, height: clip.height });
+  const moments = await clipMoments(encoder, clip, (check) => run.finite(check, "the VAE encoder"));
+  const { latentChannels: c, scalingFactor } = vae.config;
+  return Float32Array.from(
+    { length: moments.length / 2 },
+    (_, i) => moments[2 * c * Math.floor(i / c) + (i % c)]! * scalingFactor,
+  );
+}
