@@ -101,8 +101,8 @@ ADAPTERS = {"i2v": I2V, "control": Control}
 
 # ------------------------------------------------------------------ training
 # (frames, clips, share): few frames under their true numbers are cheap; all 16 teach the movement
-EARLY = [(4, 8, .5), (1, 24, .2), (16, 2, .3)]
-LATE = [(4, 8, .3), (1, 24, .1), (16, 2, .6)]
+EARLY = [(4, 4, .5), (1, 16, .2), (16, 1, .3)]
+LATE = [(4, 4, .3), (1, 16, .1), (16, 1, .6)]
 
 
 def train(a):

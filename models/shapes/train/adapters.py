@@ -23,16 +23,16 @@ import torch.nn.functional as F
 import data as D
 from nets import bf16, log, prepare
 
-MODELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+MODELS = os.environ.get("SHAPES", os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 CHANNELS = (64, 96, 128)
 
 
 # ------------------------------------------------------------------ the frozen model, from the files that ship
-def load_lora(path, device_names):
+def load_lora(path, modules):
     """kohya LoRA tensors as {module name: weight difference}"""
     from safetensors.torch import load_file
     q, out = load_file(path), {}
-    names = {"lora_unet_" + n.replace(".", "_"): n for n in device_names}
+    names = {"lora_unet_" + n.replace(".", "_"): n for n in modules}
     for key in sorted({k.split(".")[0] for k in q}):
         down, up = q[key + ".lora_down.weight"].float(), q[key + ".lora_up.weight"].float()
         scale = float(q[key + ".alpha"]) / down.shape[0]
@@ -205,15 +205,7 @@ def adapter_clip(kind, i):
     return combo, D.trajectory(combo[2], rng) if i % 4 == 0 else free_path(rng)
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("kind", choices=["i2v", "control"])
-    ap.add_argument("--work", default="work")
-    ap.add_argument("--n", type=int, default=len(D.TRAIN))
-    ap.add_argument("--threads", type=int, default=2)
-    a = ap.parse_args()
-    os.makedirs(a.work, exist_ok=True)
-    torch.set_num_threads(a.threads)
+def clips(a):
     vae = base_parts()[2].to(memory_format=torch.channels_last)
     x, states = [], []
     for i in range(a.n):
@@ -226,4 +218,12 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("kind", choices=["i2v", "control"])
+    ap.add_argument("--work", default="work")
+    ap.add_argument("--n", type=int, default=len(D.TRAIN))
+    ap.add_argument("--threads", type=int, default=2)
+    a = ap.parse_args()
+    os.makedirs(a.work, exist_ok=True)
+    torch.set_num_threads(a.threads)
+    clips(a)

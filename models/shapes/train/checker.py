@@ -11,6 +11,7 @@ import data as D
 
 KEYS = ("colour", "shape", "motion", "background")
 BGS = {b: D.background(b) for b in D.BACKGROUNDS}
+THRESHOLD = 34  # how far a pixel is from the background where there is an object
 SHADOW = np.array((12, 10, 36), np.float32)
 
 
@@ -25,7 +26,7 @@ def object_masks(v, bg):
     b = BGS[bg]
     d = SHADOW - b
     t = np.clip(((v - b) * d).sum(-1) / (d * d).sum(-1), 0, 0.42)
-    return np.linalg.norm(v - b - t[..., None] * d, axis=-1) > 34
+    return np.linalg.norm(v - b - t[..., None] * d, axis=-1) > THRESHOLD
 
 
 def largest(m):
@@ -73,6 +74,10 @@ def colour_refs():
     return _colours
 
 
+def colour_distance(a, b):
+    return np.linalg.norm(a - b)
+
+
 def vote(seen):
     return max(set(seen), key=seen.count) if seen else None
 
@@ -90,7 +95,7 @@ def check(v):
         place.append((i, D.XX[m].mean(), D.YY[m].mean(), np.sqrt(m.sum())))
         core = ndimage.binary_erosion(m, iterations=4)
         med = np.median(v[i][core if core.sum() >= 20 else m], 0)
-        colours.append(min(D.CNAMES, key=lambda c: np.linalg.norm(med - colour_refs()[c])))
+        colours.append(min(D.CNAMES, key=lambda c: colour_distance(med, colour_refs()[c])))
         if i % 3 == 0:
             fit = {s: overlap(m, s) for s in D.SHAPES}
             best = max(fit, key=fit.get)

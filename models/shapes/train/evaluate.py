@@ -1,12 +1,17 @@
-"""Measure the exported files with stock diffusers pipelines and the checker.
+"""Measure the exported files with the checker, through stock diffusers pipelines and through Kineograph.
 
-    python evaluate.py run [NAME ...]   configurations below, 100 fixed prompts each -> ../evaluation.json
-    python evaluate.py table            the measured table as markdown
+    python evaluate.py run [NAME ...]   configurations below, their number of fixed prompts each -> ../evaluation.json
+    python evaluate.py run --kineograph [NAME ...]    the same by Kineograph (npm run build first)
+    python evaluate.py table            the measured tables as markdown
     python evaluate.py sheets           contact sheets -> ../sheet-*.png
+
+What the checker saw of each clip is kept in work/evaluation, so a run that was stopped goes on where it was.
 """
 import argparse
 import json
 import os
+import re
+import subprocess
 import time
 
 import numpy as np
@@ -16,18 +21,17 @@ import data as D
 from checker import KEYS, check, score
 from nets import prepare
 
+STEPS = (2, 4, 8, 12, 25)
 # name: (motion adapter, with LoRA, scheduler, steps, guidance)
-CONFIGS = {
-    "AnimateLCM, 4 steps": ("motion-lcm", True, "lcm", 4, 1.0),
-    "AnimateLCM, 2 steps": ("motion-lcm", True, "lcm", 2, 1.0),
-    "AnimateLCM, 8 steps": ("motion-lcm", True, "lcm", 8, 1.0),
-    "teacher, DDIM 25 steps": ("motion-teacher", False, "ddim", 25, 3.0),
-    "teacher, DDIM 4 steps": ("motion-teacher", False, "ddim", 4, 3.0),
-    "teacher, DPM-Solver 4 steps": ("motion-teacher", False, "dpmsolver", 4, 3.0),
-    "teacher, DPM-Solver++ 4 steps": ("motion-teacher", False, "dpmsolver++", 4, 3.0),
-    # guidance takes two network calls a step: this is the teacher with as many calls as AnimateLCM's 4 steps
-    "teacher, DPM-Solver++ 2 steps": ("motion-teacher", False, "dpmsolver++", 2, 3.0),
-}
+CONFIGS = {f"AnimateLCM, {n} steps": ("motion-lcm", True, "lcm", n, 1.0) for n in STEPS} | {
+    f"teacher, {label} {n} steps": ("motion-teacher", False, kind, n, 3.0)
+    for label, kind in (("DDIM", "ddim"), ("DPM-Solver", "dpmsolver"), ("DPM-Solver++", "dpmsolver++")) for n in STEPS}
+# measured on 100 prompts, in the order of the table; the others on 50. Guidance takes two network calls a step:
+# DPM-Solver++ at 2 steps is the teacher with as many calls as AnimateLCM's 4
+MAIN = ["AnimateLCM, 4 steps", "AnimateLCM, 2 steps", "AnimateLCM, 8 steps", "teacher, DDIM 25 steps",
+        "teacher, DDIM 4 steps", "teacher, DPM-Solver 4 steps", "teacher, DPM-Solver++ 4 steps",
+        "teacher, DPM-Solver++ 2 steps"]
+KINEOGRAPH = {"lcm": "lcm", "ddim": "ddim", "dpmsolver": "dpm", "dpmsolver++": "dpm++"}
 
 
 def prompts(n=100):
@@ -74,31 +78,70 @@ def groups(a, name, caps, seeds, size=10):
         yield (np.asarray(v, np.float32) * 255 + 0.5).clip(0, 255).astype(np.uint8)
 
 
+def kineograph_groups(a, name, caps, seeds):
+    """the same clips, one at a time, by Kineograph on the device it finds"""
+    adapter, lora, kind, steps, guidance = CONFIGS[name]
+    load = dict(model=f"{a.models}/base", motion=f"{a.models}/{adapter}",
+                loras=[f"{a.models}/lcm-lora.safetensors"] if lora else [])
+    jobs = [dict(prompt=c, seed=s, steps=steps, guidance=guidance, scheduler=KINEOGRAPH[kind]) for c, s in zip(caps, seeds)]
+    node = subprocess.Popen(["node", "frames.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    node.stdin.write(json.dumps(dict(load=load, jobs=jobs)).encode())
+    node.stdin.close()
+    for _ in jobs:
+        raw = node.stdout.read(16 * 128 * 128 * 3)
+        if len(raw) < 16 * 128 * 128 * 3:
+            raise SystemExit(f"Kineograph stopped early, exit status {node.wait()}")
+        yield np.frombuffer(raw, np.uint8).reshape(1, 16, 128, 128, 3)
+    node.wait()
+
+
 def generate(a, name, caps, seeds):
     return np.concatenate(list(groups(a, name, caps, seeds)))
 
 
+def wanted(name):
+    return 100 if name in MAIN else 50
+
+
 def run(a):
-    """results are written after every ten prompts; any even number of prompts is half held out, half seen"""
-    combos, caps, seeds = prompts(a.n)
+    """any even number of prompts is half held out, half seen"""
+    engine = "Kineograph" if a.kineograph else "diffusers, bf16" if a.bf16 else "diffusers, f32"
+    make = kineograph_groups if a.kineograph else groups
+    os.makedirs(f"{a.work}/evaluation", exist_ok=True)
     for name in a.names or list(CONFIGS):
-        t, results = time.time(), []
-        for v in groups(a, name, caps, seeds):
-            for q in v:
-                c, p, r = combos[len(results)], caps[len(results)], check(q)
-                results.append(r)
-                bad = [f"{k}: {r[k]}" for j, k in enumerate(KEYS) if r[k] != c[j]]
-                if bad:
-                    print("   ", p, "->", bad, f"dx {r['dx']:.0f} dy {r['dy']:.0f} ratio {r['ratio']:.2f} iou {r['iou']:.2f}")
-            n = len(results)
-            parts = {"all": range(n), "held out": range(0, n, 2), "seen": range(1, n, 2)}
-            entry = {k: score([results[i] for i in r], [combos[i] for i in r]) for k, r in parts.items()}
-            entry.update(prompts=n, seconds_per_clip=round((time.time() - t) / n, 2), arithmetic="bf16" if a.bf16 else "f32")
-            db = json.load(open(a.results)) if os.path.exists(a.results) else {}
-            db[name] = entry
-            with open(a.results, "w") as f:
-                json.dump(db, f, indent=1)
-            print(name, n, entry["all"], flush=True)
+        combos, caps, seeds = prompts(a.n or wanted(name))
+        kept = f"{a.work}/evaluation/{re.sub('[^a-z0-9+]+', '-', (engine + ' ' + name).lower())}.jsonl"
+        rows = [json.loads(line) for line in open(kept)][:len(caps)] if os.path.exists(kept) else []
+        t = time.time()
+        for v in make(a, name, caps[len(rows):], seeds[len(rows):]) if len(rows) < len(caps) else []:
+            seconds = round((time.time() - t) / len(v), 2)
+            with open(kept, "a") as f:
+                for q in v:
+                    c, p, r = combos[len(rows)], caps[len(rows)], check(q)
+                    rows.append(dict(r, seconds=seconds))
+                    f.write(json.dumps(rows[-1], default=float) + "\n")
+                    bad = [f"{k}: {r[k]}" for j, k in enumerate(KEYS) if r[k] != c[j]]
+                    if bad:
+                        print("   ", p, "->", bad, f"dx {r['dx']:.0f} dy {r['dy']:.0f} ratio {r['ratio']:.2f} iou {r['iou']:.2f}")
+            note(a, name, engine, rows, combos)
+            t = time.time()
+        if rows:
+            print(name, len(rows), note(a, name, engine, rows, combos)["all"], flush=True)
+
+
+def note(a, name, engine, rows, combos):
+    """one entry of the results file"""
+    n = len(rows)
+    parts = {"all": range(n), "held out": range(0, n, 2), "seen": range(1, n, 2)}
+    entry = {k: score([rows[i] for i in r], [combos[i] for i in r]) for k, r in parts.items() if len(r)}
+    entry.update(prompts=n, seconds_per_clip=round(float(np.median([r["seconds"] for r in rows])), 2), engine=engine)
+    db = json.load(open(a.results)) if os.path.exists(a.results) else {}
+    db[name + (" (Kineograph)" if engine == "Kineograph" else "")] = entry
+    with open(a.results + ".tmp", "w") as f:
+        json.dump(db, f, indent=1)
+        f.write("\n")
+    os.replace(a.results + ".tmp", a.results)
+    return entry
 
 
 def table(a):
@@ -107,13 +150,17 @@ def table(a):
     db = json.load(open(a.results))
     head = ("", "network calls", "prompts") + KEYS + ("all four", "held out, all four", "overlap", "jitter")
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
-    for name, (_, _, _, steps, guidance) in CONFIGS.items():
+    for name in [n + by for by in ("", " (Kineograph)") for n in MAIN]:
         if name in db:
-            e = db[name]
+            e, (_, _, _, steps, guidance) = db[name], CONFIGS[name.removesuffix(" (Kineograph)")]
             cells = [name, str(steps * (2 if guidance > 1 else 1)), str(e["prompts"])]
             cells += [f"{100 * e['all'][k]:.0f} %" for k in KEYS + ("all four",)]
             cells += [f"{100 * e['held out']['all four']:.0f} %", f"{e['all']['iou']:.3f}", f"{e['all']['jitter']:.2f}"]
             print("| " + " | ".join(cells) + " |")
+    print("\n| all four right | " + " | ".join(f"{n} steps" for n in STEPS) + " |\n|" + "---|" * (1 + len(STEPS)))
+    for label in dict.fromkeys(re.sub(r",? \d+ steps", "", n) for n in CONFIGS):
+        rows = [db.get(n) for n in CONFIGS if re.sub(r",? \d+ steps", "", n) == label]
+        print(f"| {label} | " + " | ".join(f"{100 * e['all']['all four']:.0f} % of {e['prompts']}" if e else "" for e in rows) + " |")
 
 
 SHEET = [("red", "star", "moving right", "night sky"), ("blue", "circle", "moving left", "green meadow"),
@@ -141,11 +188,11 @@ def sheets(a):
     """every prompt with one seed, not picked; eight of the sixteen frames"""
     caps, seeds = [D.canonical(*c) for c in SHEET], list(range(7, 7 + len(SHEET)))
     row = lambda v: np.concatenate([v[i] for i in (0, 2, 4, 6, 9, 11, 13, 15)], 1)
-    first = list(CONFIGS)[0]
+    first = MAIN[0]
     v = generate(a, first, caps, seeds)
     labelled([row(q) for q in v], [f"{c} (seed {s})" for c, s in zip(caps, seeds)], f"{a.models}/sheet-4-steps.png")
     rows, labels = [], []
-    for name in CONFIGS:
+    for name in MAIN:
         w = v[:2] if name == first else generate(a, name, caps[:2], seeds[:2])
         rows += [row(q) for q in w]
         labels += [f"{name}: {c}" for c in caps[:2]]
@@ -158,7 +205,9 @@ if __name__ == "__main__":
     ap.add_argument("names", nargs="*")
     ap.add_argument("--models", default="..")
     ap.add_argument("--results", default="../evaluation.json")
-    ap.add_argument("--n", type=int, default=100)
+    ap.add_argument("--work", default="work")
+    ap.add_argument("--n", type=int, help="prompts, in place of each configuration's own number")
+    ap.add_argument("--kineograph", action="store_true", help="by Kineograph in place of diffusers")
     ap.add_argument("--bf16", action="store_true", help="bf16 arithmetic instead of f32")
     ap.add_argument("--threads", type=int, default=2)
     a = ap.parse_args()

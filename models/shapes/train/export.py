@@ -27,11 +27,7 @@ def kohya(lora):
     return out
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--work", default="work")
-    ap.add_argument("--out", default="..")
-    a = ap.parse_args()
+def export(a):
     ck = torch.load(f"{a.work}/teacher.pt")
     tok, vae = tokenizer(a), load_vae(a)
     text, unet, adapter = make_text(tok), make_unet(), make_adapter()
@@ -54,4 +50,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--work", default="work")
+    ap.add_argument("--out", default="..")
+    export(ap.parse_args())
