@@ -84,7 +84,8 @@ export {
   type ModelInfo,
 } from "./pipelines/load.js";
 export type { EmbeddingInfo, EmbeddingSource } from "./pipelines/embeddings.js";
-export type { LoraInfo } from "./pipelines/loras.js";
+export type { LoraInfo, LoraSource } from "./pipelines/loras.js";
+export type { LoraStack, SwapOptions } from "./pipelines/swap-loras.js";
 export type { Emphasis } from "../kernels/emphasis.js";
 export { parsePrompt, type PromptPart } from "./pipelines/prompt-syntax.js";
 export {

@@ -1,6 +1,6 @@
 // Files and folders on a disk (Node only; nothing but src/node.ts and the command line imports this).
 
-import { open, readFile, readdir, stat } from "node:fs/promises";
+import { open, readFile, readdir, stat, type FileHandle } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { checkRange, type ByteSource } from "./byte-source.js";
 import { CheckpointError, messageOf } from "./errors.js";
@@ -25,23 +25,39 @@ function explain(path: string, error: unknown): CheckpointError {
 }
 
 /**
- * A file, read by ranges; close it after use.
+ * A file, read by ranges; close it after use. A read after that opens it again, if it is still the same file (LoRAs are
+ * changed by merging from the base once more), and wants another close.
  * @throws CheckpointError when it is not there, is a folder or may not be read.
  */
 export async function openFile(path: string): Promise<ByteSource & { close(): Promise<void> }> {
-  const handle = await open(path, "r").catch((error: unknown) => {
-    throw explain(path, error);
-  });
-  const info = await handle.stat();
+  const openHandle = async (): Promise<FileHandle> =>
+    open(path, "r").catch((error: unknown) => {
+      throw explain(path, error);
+    });
+  const first = await openHandle();
+  const info = await first.stat();
   if (!info.isFile()) {
-    await handle.close();
+    await first.close();
     throw new CheckpointError(`${path}: ${info.isDirectory() ? "it is a folder" : "it is no regular file"}`);
   }
+  let opened: Promise<FileHandle> | undefined = Promise.resolve(first);
+  const reopen = async (): Promise<FileHandle> => {
+    const handle = await openHandle();
+    const now = await handle.stat();
+    if (now.size === info.size && now.mtimeMs === info.mtimeMs) return handle;
+    await handle.close();
+    throw new CheckpointError(`${path}: the file was changed since it was opened; load the model again`);
+  };
   const source: ByteSource & { close(): Promise<void> } = {
     name: path,
     size: info.size,
     async read(offset, length) {
       checkRange(source, offset, length);
+      opened ??= reopen().catch((error: unknown) => {
+        opened = undefined;
+        throw error;
+      });
+      const handle = await opened;
       const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
       for (let done = 0; done < length;) {
         const { bytesRead } = await handle
@@ -54,7 +70,11 @@ export async function openFile(path: string): Promise<ByteSource & { close(): Pr
       }
       return bytes;
     },
-    close: () => handle.close(),
+    async close() {
+      const handle = opened;
+      opened = undefined;
+      await (await handle)?.close();
+    },
   };
   return source;
 }

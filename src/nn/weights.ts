@@ -60,6 +60,8 @@ export interface LoadProgress {
 
 export interface LoadOptions {
   readonly patch?: Patch;
+  /** Loads again only what is made of these names; the rest stays. */
+  readonly only?: ReadonlySet<string>;
   readonly onProgress?: (p: LoadProgress) => void;
   readonly signal?: AbortSignal;
 }
@@ -97,15 +99,20 @@ export class WeightStore {
     return n;
   }
 
-  /** Bytes that loading reads from `source`. */
-  bytesIn(source: WeightSource): number {
+  /** Bytes that loading reads from `source`, of all or of what is made of the names `only`. */
+  bytesIn(source: WeightSource, only?: ReadonlySet<string>): number {
     const types = new Map([...source.entries()].map((e) => [e.name, rawType(e.dtype)]));
     let bytes = 0;
-    for (const { name, shape } of this.wanted()) {
-      const type = types.get(name);
-      if (type) bytes += elements(shape) * bytesPerElement(type);
-    }
+    for (const slot of this.#slotsOf(only))
+      for (const [i, name] of slot.names.entries()) {
+        const type = types.get(name);
+        if (type) bytes += elements(slot.shapes[i]!) * bytesPerElement(type);
+      }
     return bytes;
+  }
+
+  #slotsOf(only: ReadonlySet<string> | undefined): readonly Slot<unknown>[] {
+    return only ? this.#slots.filter((s) => s.names.some((n) => only.has(n))) : this.#slots;
   }
 
   /** Names and PyTorch shapes of everything asked for. */
@@ -162,11 +169,11 @@ export class WeightStore {
     const entries = new Map([...source.entries()].map((e) => [e.name, e]));
     const order = new Map([...entries.keys()].map((name, i) => [name, i]));
     const position = (s: Slot<unknown>) => order.get(s.names[0] ?? "") ?? -1;
-    const slots = this.#slots.toSorted((a, b) => position(a) - position(b));
+    const slots = this.#slotsOf(options.only).toSorted((a, b) => position(a) - position(b));
     const typeOf = (name: string) => rawType(entries.get(name)!.dtype);
     const bytes = (s: Slot<unknown>) =>
       s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(typeOf(name)), 0);
-    const totalBytes = this.bytesIn(source);
+    const totalBytes = this.bytesIn(source, options.only);
     let loadedBytes = 0;
     let inFlight = 0;
     for (const slot of slots) {

@@ -31,8 +31,10 @@ import {
   type Settings,
 } from "./options.js";
 import { Previewer } from "./preview.js";
+import type { LoraInfo, LoraSource } from "./loras.js";
 import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
 import { chunksOf, encodePrompt, tokenizePrompt } from "./prompt.js";
+import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
 import { wholeClip } from "./windows.js";
 
@@ -53,6 +55,8 @@ export interface PipelineParts {
   /** Positions the motion modules know; undefined without motion modules. */
   readonly maxFrames: number | undefined;
   readonly motionNorm: "joint" | "frame";
+  /** Changes the LoRAs in the weights; absent in a plan. */
+  readonly loras?: LoraStack;
   /** Frees the weights. */
   dispose(): void;
 }
@@ -62,6 +66,8 @@ export class AnimateDiffPipeline implements Disposable {
   readonly parts: PipelineParts;
   readonly limits: ModelLimits;
   readonly #previewer: Previewer;
+  /** Runs going on. */
+  #runs = 0;
 
   constructor(parts: PipelineParts) {
     this.parts = parts;
@@ -115,6 +121,8 @@ export class AnimateDiffPipeline implements Disposable {
     });
     const warnings = this.#warnings(s);
     using owned = new DisposableList();
+    this.#runs++;
+    owned.add({ dispose: () => this.#runs-- });
     const clock = new Clock();
 
     const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs));
@@ -205,6 +213,17 @@ export class AnimateDiffPipeline implements Disposable {
     const { unet, dtype } = this.parts;
     const windows = wholeClip(settings.frames);
     return new Denoiser({ unet, dtype, settings, scheduler, conditioning, conditions, windows, slots });
+  }
+
+  /**
+   * Replaces all LoRAs by `loras` (none: the base model's weights, bit for bit), merged anew from the model's files, which
+   * must still be there. Only what the old or the new ones change is read again.
+   * @throws Error while a run is going on, CheckpointError for a file that does not fit
+   */
+  async setLoras(loras: readonly LoraSource[], options?: SwapOptions): Promise<readonly LoraInfo[]> {
+    if (this.#runs > 0) throw new Error("setLoras: a run is going on, which reads these weights; wait for its end");
+    if (!this.parts.loras) throw new Error("setLoras: this pipeline was not loaded from files");
+    return this.parts.loras.set(loras, options);
   }
 
   /** Frees the weights. Runs still going on fail. */

@@ -1,18 +1,18 @@
 // Loading: a model's files to a pipeline on a device, LoRAs merged on the way.
 
 import type { Device } from "../gpu/device.js";
-import type { ByteSource } from "../io/byte-source.js";
 import type { WeightStore } from "../nn/weights.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels } from "./build.js";
 import { openEmbeddings, type EmbeddingInfo, type EmbeddingSource } from "./embeddings.js";
-import { openLoras, type LoraInfo } from "./loras.js";
+import { openLoras, type LoraInfo, type LoraSource } from "./loras.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
+import { LoraStack } from "./swap-loras.js";
 
 /** What to load, and how. */
 export interface LoadOptions extends ModelSources {
   /** Merged into the weights, in f32, in the order given. */
-  readonly loras?: readonly { readonly source: ByteSource; readonly weight: number }[];
+  readonly loras?: readonly LoraSource[];
   /** Textual-inversion embeddings: usable in prompts by their names. */
   readonly embeddings?: readonly EmbeddingSource[];
   /** Storage of weights and activations; default f16 where the device can compute with it. */
@@ -122,6 +122,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     scheduler: files.scheduler,
     maxFrames: models.maxFrames,
     motionNorm: options.motionNorm ?? files.motionNorm,
+    loras: new LoraStack(device, files, stores, loras),
     dispose,
   });
   const still = `${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`;

@@ -3,8 +3,8 @@
 //   loha  α/r · (w1a·w1b) ⊙ (w2a·w2b);   with Tucker cores: w = Σ_ij t[i,j,k,l] w_b[j,c] w_a[i,o]
 //   lokr  α/r · w1 ⊗ w2   (scale 1 without a rank)
 //   diff  the difference itself
-// DoRA: W' = m · V / ‖V‖, V = W + Δ, the norm over all but the output dimension. Sources: Hu et al. 2106.09685, Hyeon-Woo et
-// al. 2108.06098 (LoHa), Edalati et al. 2212.10650 (LoKr), Liu et al. 2402.09353 (DoRA); conventions as in LyCORIS.
+// Sources: Hu et al. 2106.09685, Hyeon-Woo et al. 2108.06098 (LoHa), Edalati et al. 2212.10650 (LoKr); conventions as in
+// LyCORIS. DoRA's magnitudes are applied to the sum on the device (kernels/dora.ts).
 
 import { CheckpointError } from "../errors.js";
 import type { WeightFile } from "../weight-files.js";
@@ -130,36 +130,4 @@ function kronecker(w1: Matrix, w2: Matrix, shape: readonly number[]): Float32Arr
         for (let d = 0; d < i2 * space; d++) out[at++] = x * w2.data[b * w2.columns + d]!;
       }
   return out;
-}
-
-/**
- * A weight with a DoRA module's change at `weight` (the user's): W + weight · (m · V / ‖V‖ − W).
- * @param base W, row-major in `shape`
- */
-export async function applyDora(
-  file: WeightFile,
-  module: LoraModule & { readonly doraScale: string },
-  base: Float32Array,
-  shape: readonly number[],
-  weight: number,
-): Promise<Float32Array> {
-  const delta = await loraDelta(file, module, shape);
-  const { data: magnitude } = await read(file, module.doraScale);
-  const out = shape[0] ?? 1;
-  const columns = base.length / out;
-  const input = shape[1] ?? 1;
-  // peft's magnitudes are per output, of convolutions too, which it keeps as [1, out, 1, 1]; LyCORIS has [out, 1…] or [1, in…].
-  const peft = module.doraScale.includes("lora_magnitude_vector");
-  const perOutput = magnitude.length === out && (peft || file.entry(module.doraScale).shape[0] === out);
-  if (!perOutput && magnitude.length !== input)
-    throw new CheckpointError(
-      `${file.name}: ${module.doraScale} has ${magnitude.length} magnitudes for a weight [${shape.join(", ")}]`,
-    );
-  const space = columns / input;
-  const slot = (i: number) => (perOutput ? Math.floor(i / columns) : Math.floor((i % columns) / space));
-  const sums = new Float64Array(magnitude.length);
-  const v = base.map((w, i) => w + delta[i]!);
-  v.forEach((x, i) => (sums[slot(i)]! += x * x));
-  const eps = 2 ** -23;
-  return base.map((w, i) => w + weight * ((magnitude[slot(i)]! / (Math.sqrt(sums[slot(i)]!) + eps)) * v[i]! - w));
 }

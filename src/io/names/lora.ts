@@ -88,6 +88,8 @@ const PARTS: readonly (readonly [RegExp, string, LoraSpelling?])[] = [
   [/\.(hada_w[12]_[ab]|hada_t[12])$/, "$1", "lycoris"],
   [/\.(lokr_w[12](_[ab])?|lokr_t2)$/, "$1", "lycoris"],
   [/\.(diff|diff_b)$/, "$1", "lycoris"],
+  [/\.w_norm$/, "diff", "lycoris"],
+  [/\.b_norm$/, "diff_b", "lycoris"],
 ];
 
 /** Which module and part a tensor's name means; undefined where it is none of a LoRA. */

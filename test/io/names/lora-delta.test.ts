@@ -1,7 +1,7 @@
 // What each form of LoRA adds to a weight, worked out by hand.
 
 import { describe, expect, it } from "vitest";
-import { applyDora, loraDelta } from "../../../src/io/names/lora-delta.js";
+import { loraDelta } from "../../../src/io/names/lora-delta.js";
 import { readLora } from "../../../src/io/names/lora.js";
 import { valueWeights } from "./files.js";
 
@@ -140,34 +140,6 @@ describe("loraDelta", () => {
       [2, 1],
     );
     expect(data).toEqual([5, 6]);
-  });
-
-  it("DoRA: magnitudes times the direction of the changed weight", async () => {
-    const { file, module } = await delta(
-      {
-        [`${at}.lora_down.weight`]: [
-          [1, 2],
-          [0, 4],
-        ],
-        [`${at}.lora_up.weight`]: [
-          [2, 1],
-          [1, 0],
-        ],
-        [`${at}.dora_scale`]: [
-          [2, 1],
-          [10, 2],
-        ],
-      },
-      [2, 2],
-    );
-    const base = new Float32Array([3, 0, 0, 1]);
-    const dora = { ...module, doraScale: `${at}.dora_scale` };
-    // Row 0 becomes (3, 4), of length 5, row 1 stays (0, 1).
-    const full = await applyDora(file, dora, base, [2, 2], 1);
-    [6, 8, 0, 2].forEach((v, i) => expect(full[i]).toBeCloseTo(v, 5));
-    const half = await applyDora(file, dora, base, [2, 2], 0.5);
-    [4.5, 4, 0, 1.5].forEach((v, i) => expect(half[i]).toBeCloseTo(v, 5));
-    expect([...(await applyDora(file, dora, base, [2, 2], 0))]).toEqual([...base]);
   });
 
   it("refuses a change of another size", async () => {
