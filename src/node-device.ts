@@ -4,8 +4,9 @@ import { openDevice } from "./gpu/open.js";
 import type { Device } from "./gpu/device.js";
 import type { Capabilities } from "./gpu/limits.js";
 
-// Dropping the object that create() returns crashes the process later: keep it for as long as the process lives.
-const instances: GPU[] = [];
+// One WebGPU per set of flags, kept for as long as the process lives: dropping the object that create() returns crashes
+// later. Mesa's llvmpipe never gives an instance's memory back to the system, but the instance's next device gets it again.
+const instances = new Map<string, GPU>();
 
 /** WebGPU in Node. `flags` are Dawn's ("backend=null", "adapter=…", "enable-dawn-features=…"). */
 export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
@@ -17,8 +18,9 @@ export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
     throw new Error("WebGPU in Node wants the package `webgpu` (Dawn): npm install webgpu", { cause });
   }
   Object.assign(globalThis, dawn.globals);
-  const gpu = dawn.create([...flags]);
-  instances.push(gpu);
+  const key = flags.join("\n");
+  const gpu = instances.get(key) ?? dawn.create([...flags]);
+  instances.set(key, gpu);
   return gpu;
 }
 
