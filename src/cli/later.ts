@@ -24,7 +24,7 @@ export const LATER_OPTIONS: readonly string[] = [
   "--shard <i/n>",
 ];
 
-export const LATER_VERBS: readonly string[] = ["compare", "convert"];
+export const LATER_VERBS: readonly string[] = ["convert"];
 
 /** Refuses something planned. */
 export function notYet(what: string, instead = ""): UsageError {

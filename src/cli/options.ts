@@ -147,13 +147,13 @@ function noLora(): Option {
   return option;
 }
 
-function collectLora(text: string, before: readonly LoraArgument[] = []): readonly LoraArgument[] {
+export function collectLora(text: string, before: readonly LoraArgument[] = []): readonly LoraArgument[] {
   const [, path, weight] = /^(.+?)(?::([+-]?(?:\d+\.?\d*|\.\d+)))?$/.exec(text) ?? [];
   if (path === undefined) throw new InvalidArgumentError("Expected a file, or file:weight.");
   return [...before, { path, weight: weight === undefined ? 1 : Number(weight) }];
 }
 
-function size(text: string): readonly [number, number] {
+export function size(text: string): readonly [number, number] {
   const [, w, h] = /^(\d+)[x×](\d+)$/.exec(text) ?? [];
   if (w === undefined || h === undefined) throw new InvalidArgumentError("Expected <width>x<height>, like 512x512.");
   const sides = [Number(w), Number(h)] as const;
@@ -163,7 +163,7 @@ function size(text: string): readonly [number, number] {
   return sides;
 }
 
-function seed(text: string): number | bigint {
+export function seed(text: string): number | bigint {
   if (!/^\d+$/.test(text) || BigInt(text) >= 2n ** 64n)
     throw new InvalidArgumentError("Expected a whole number from 0 to 18446744073709551615.");
   const n = BigInt(text);

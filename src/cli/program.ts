@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../version.js";
 import type { BenchArguments } from "./bench.js";
 import { LATER_VERBS, notYet } from "./later.js";
+import { addCompareOptions, type CompareArguments } from "./options-compare.js";
 import { addRunOptions, type RunArguments } from "./options.js";
 
 /** `kineograph` with its verbs; throws CommanderError, UsageError or what the verb throws. */
@@ -95,6 +96,18 @@ export function program(): Command {
     .option("--port <n>", "port to listen on; 0 takes any that is free (default: 4780)", portNumber)
     .action(async (options: { port?: number }) => (await import("./studio.js")).studio(options));
 
+  addCompareOptions(
+    main
+      .command("compare")
+      .summary("one prompt by several samplers and numbers of steps, side by side")
+      .description(
+        "Makes the same clips by several samplers and numbers of steps, each on its right weights, and shows them side by side:\nan animation, a contact sheet, and a table of time, network calls and, for the bundled model, what is right in the clips.",
+      )
+      .addHelpText("after", COMPARE_EXAMPLES),
+  ).action(async (prompt: string | undefined, options: CompareArguments) =>
+    (await import("./compare.js")).compare(prompt, options),
+  );
+
   for (const name of LATER_VERBS)
     main
       .command(name, { hidden: true })
@@ -118,3 +131,9 @@ Examples:
   kineograph generate "a red star moving left on a night sky"
   kineograph generate "a blue heart growing at sunset" --seed 7 -o heart.gif
   kineograph inspect heart.gif        prints the command that makes it again`;
+
+const COMPARE_EXAMPLES = `
+Examples:
+  kineograph compare "a red star moving left on a night sky"                              DDIM, DPM-Solver, DPM-Solver++ and AnimateLCM at 4 steps
+  kineograph compare "a red star moving left on a night sky" --schedulers lcm --steps 2,4,8,12
+  kineograph compare --prompts prompts.txt --schedulers lcm,ddim --steps 2,4,8 --json`;

@@ -29,7 +29,7 @@ function bundledFolder(): string {
 }
 
 /** Samplers for which the distilled weights are made. */
-const DISTILLED: readonly SchedulerName[] = ["lcm", "tcd"];
+export const DISTILLED: readonly SchedulerName[] = ["lcm", "tcd"];
 
 /**
  * The paths of a run. The bundled model brings its motion modules and, for the samplers it was distilled for, its LoRA;

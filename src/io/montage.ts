@@ -131,7 +131,10 @@ export function sideBySide(montage: Montage, most = 256): Clip & { readonly rgba
 }
 
 /** A still: of every clip a line of at most `frames` frames, evenly picked with the first and the last, its labels above. */
-export function contactSheet(montage: Montage, { frames = 8, most = 128 } = {}): Picture {
+export function contactSheet(
+  montage: Montage,
+  { frames = 8, most = 128 }: { readonly frames?: number; readonly most?: number } = {},
+): Picture {
   const { title, columns, rows } = montage;
   const first = firstClip(montage);
   const [w, h] = within(first.width, first.height, most);
