@@ -16,14 +16,18 @@ export interface Assignment {
 
 /**
  * Assigns lives to as little memory as a greedy pass finds: largest first, each into the smallest buffer whose other lives
- * it does not meet (Pisarchyk and Lee 2020, "greedy by size"). Whole buffers are shared, never parts of them: WebGPU
- * forbids a dispatch to read and write different parts of one buffer.
+ * it does not meet (Pisarchyk and Lee 2020, "greedy by size"); of equal sizes the longest lives first, which leaves the
+ * short ones to fill the gaps. Whole buffers are shared, never parts of them: WebGPU forbids a dispatch to read and write
+ * different parts of one buffer.
  */
 export function assignBuffers(lives: readonly Lifetime[]): Assignment {
   const buffer: number[] = Array.from({ length: lives.length }, () => -1);
   const sizes: number[] = [];
   const tenants: Lifetime[][] = [];
-  const order = lives.map((_, i) => i).toSorted((a, b) => lives[b]!.bytes - lives[a]!.bytes);
+  const length = ({ start, end }: Lifetime) => Math.min(end, Number.MAX_SAFE_INTEGER) - start;
+  const order = lives
+    .map((_, i) => i)
+    .toSorted((a, b) => lives[b]!.bytes - lives[a]!.bytes || length(lives[b]!) - length(lives[a]!));
   for (const i of order) {
     const life = lives[i]!;
     // Buffers were opened largest first: the last that is free is the smallest.

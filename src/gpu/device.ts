@@ -191,6 +191,20 @@ export class Device implements Disposable {
     return { result, recording };
   }
 
+  /**
+   * Runs `body` as if outside of any recording that is being made: what it allocates and queues is neither planned nor
+   * replayed. For bringing in weights when a recording first reads them.
+   */
+  aside<R>(body: () => R): R {
+    const imagining = this.#imagining;
+    this.#imagining = false;
+    try {
+      return this.pool.aside(body);
+    } finally {
+      this.#imagining = imagining;
+    }
+  }
+
   /** Queues recorded work again. */
   replay(recording: Recording): void {
     const counts = this.#recorded.get(recording);

@@ -42,13 +42,17 @@ const WANTED_LIMITS = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
-/** The descriptor with which to request a device from `adapter`: every useful feature and limit that it has. */
-export function deviceDescriptor(adapter: GPUAdapter): GPUDeviceDescriptor {
-  return {
+/**
+ * The descriptor with which to request a device from `adapter`: every useful feature that it has, and its own limits or
+ * ("minimum") those that WebGPU guarantees on every adapter.
+ */
+export function deviceDescriptor(adapter: GPUAdapter, limits: "adapter" | "minimum" = "adapter"): GPUDeviceDescriptor {
+  const descriptor = {
     label: "kineograph",
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)) as GPUFeatureName[],
-    requiredLimits: Object.fromEntries(WANTED_LIMITS.map((l) => [l, adapter.limits[l]])),
   };
+  if (limits === "minimum") return descriptor;
+  return { ...descriptor, requiredLimits: Object.fromEntries(WANTED_LIMITS.map((l) => [l, adapter.limits[l]])) };
 }
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render|warp/i;

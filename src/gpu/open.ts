@@ -3,7 +3,14 @@
 import { Device } from "./device.js";
 import { deviceDescriptor, type Capabilities } from "./limits.js";
 
-/** Requests a device with every useful feature and limit from `adapter`. `force` lowers limits (for tests). */
-export async function openDevice(adapter: GPUAdapter, force: Partial<Capabilities> = {}): Promise<Device> {
-  return Device.from(await adapter.requestDevice(deviceDescriptor(adapter)), force);
+/**
+ * Requests a device with every useful feature from `adapter`, and with all that its limits allow, or ("minimum", for tests)
+ * with the limits that WebGPU guarantees everywhere. `force` states lower capabilities than the device has (for tests).
+ */
+export async function openDevice(
+  adapter: GPUAdapter,
+  force: Partial<Capabilities> = {},
+  limits: "adapter" | "minimum" = "adapter",
+): Promise<Device> {
+  return Device.from(await adapter.requestDevice(deviceDescriptor(adapter, limits)), force);
 }

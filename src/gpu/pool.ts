@@ -174,6 +174,19 @@ export class BufferPool {
     }
   }
 
+  /** Runs `body`, whose allocations belong to no trace and no arena even if one is being made: they will outlive it. */
+  aside<R>(body: () => R): R {
+    const [trace, planned] = [this.#trace, this.#planned];
+    this.#trace = undefined;
+    this.#planned = undefined;
+    try {
+      return body();
+    } finally {
+      this.#trace = trace;
+      this.#planned = planned;
+    }
+  }
+
   #imagine(trace: Trace, bytes: number, label: string): PoolBuffer {
     const buffer: PoolBuffer = { id: 0, bytes, gpu: undefined, label };
     const life: Lifetime = { bytes: Math.ceil(bytes / 256) * 256, start: trace.events++, end: Infinity };

@@ -4,6 +4,7 @@
 import { attention, temporalAttention } from "../../kernels/attention.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { FusedLinear, Linear } from "./linear.js";
+import { consume } from "./step.js";
 import type { Weights } from "./weights.js";
 
 export interface AttentionConfig {
@@ -45,26 +46,30 @@ export class SelfAttention {
     this.#out = new Linear(w.at("to_out.0"), d.inner, config.channels);
   }
 
-  /** `x [b, n, c]`, each of the b sequences by itself; `residual` is added to the result. */
+  /** `x [b, n, c]`, used up, each of the b sequences by itself; `residual` is added to the result. */
   forward(x: Tensor, residual: Tensor): Tensor {
-    const qkv = this.#qkv.forward(x); // [b, n, 3·inner]
-    const y = attention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
-      heads: this.#heads,
-      headDim: this.#headDim,
-      label: `attention ${this.#label}`,
-    });
+    const qkv = consume([x], () => this.#qkv.forward(x)); // [b, n, 3·inner]
+    const y = consume([qkv], () =>
+      attention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
+        heads: this.#heads,
+        headDim: this.#headDim,
+        label: `attention ${this.#label}`,
+      }),
+    );
     return this.#out.forward(y, { residual });
   }
 
-  /** `x [b·f, positions, c]`: the f frames of each clip attend to each other at each position. */
+  /** `x [b·f, positions, c]`, used up: the f frames of each clip attend to each other at each position. */
   overFrames(x: Tensor, frames: number, residual: Tensor): Tensor {
-    const qkv = this.#qkv.forward(x); // [b·f, positions, 3·inner]
-    const y = temporalAttention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
-      heads: this.#heads,
-      headDim: this.#headDim,
-      frames,
-      label: `temporalAttention ${this.#label}`,
-    });
+    const qkv = consume([x], () => this.#qkv.forward(x)); // [b·f, positions, 3·inner]
+    const y = consume([qkv], () =>
+      temporalAttention(this.#column(qkv, 0), this.#column(qkv, 1), this.#column(qkv, 2), {
+        heads: this.#heads,
+        headDim: this.#headDim,
+        frames,
+        label: `temporalAttention ${this.#label}`,
+      }),
+    );
     return this.#out.forward(y, { residual });
   }
 
@@ -107,12 +112,12 @@ export class CrossAttention {
     return this.#kv.forward(text);
   }
 
-  /** `x [frames, n, c]`; the b texts are shared evenly by the frames. */
+  /** `x [frames, n, c]`, used up; the b texts are shared evenly by the frames. */
   forward(x: Tensor, text: TextKeyValues, residual: Tensor): Tensor {
     const kv = text.get(this);
     if (!kv) throw new Error(`attention ${this.#label}: the text's keys and values were not prepared for this network`);
     const y = attention(
-      this.#q.forward(x),
+      consume([x], () => this.#q.forward(x)),
       { tensor: kv, start: 0 },
       { tensor: kv, start: this.#inner },
       {

@@ -32,11 +32,13 @@ export class Conv2d {
   }
 
   forward(x: Tensor, options: Omit<Conv2dOptions, "bias" | "stride" | "padding" | "label"> = {}): Tensor {
-    return conv2d(x, this.#weight.value, {
-      ...this.#options,
-      ...options,
-      bias: this.#bias.value,
-      label: `conv2d ${this.#label}`,
-    });
+    return this.#weight.use((weight) =>
+      conv2d(x, weight, {
+        ...this.#options,
+        ...options,
+        bias: this.#bias.value,
+        label: `conv2d ${this.#label}`,
+      }),
+    );
   }
 }

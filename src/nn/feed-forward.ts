@@ -2,6 +2,7 @@
 
 import type { Tensor } from "../tensor/tensor.js";
 import { Linear } from "./linear.js";
+import { consume } from "./step.js";
 import type { Weights } from "./weights.js";
 
 /** `x + net.2(value · gelu(gate))` where value and gate are the halves of `net.0.proj`. */
@@ -14,7 +15,9 @@ export class FeedForward {
     this.#out = new Linear(w.at("net.2"), 4 * channels, channels);
   }
 
+  /** `x [..., c]` is used up; `residual` is added. */
   forward(x: Tensor, residual: Tensor): Tensor {
-    return this.#out.forward(this.#in.forward(x), { residual });
+    const hidden = consume([x], () => this.#in.forward(x));
+    return this.#out.forward(hidden, { residual });
   }
 }

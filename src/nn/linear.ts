@@ -39,11 +39,13 @@ export class Linear {
 
   /** `[…, inputs] → […, outputs]` (half as many outputs for GEGLU). */
   forward(x: Tensor, options: Omit<LinearOptions, "bias" | "label"> = {}): Tensor {
-    return linear(x, this.#weight.value, {
-      ...options,
-      ...(this.#bias && { bias: this.#bias.value }),
-      label: `linear ${this.#label}`,
-    });
+    return this.#weight.use((weight) =>
+      linear(x, weight, {
+        ...options,
+        ...(this.#bias && { bias: this.#bias.value }),
+        label: `linear ${this.#label}`,
+      }),
+    );
   }
 }
 
@@ -83,10 +85,12 @@ export class FusedLinear {
 
   /** `[…, inputs] → […, names · outputsEach]` */
   forward(x: Tensor): Tensor {
-    return linear(x, this.#weight.value, {
-      ...(this.#bias && { bias: this.#bias.value }),
-      label: `linear ${this.#label}`,
-    });
+    return this.#weight.use((weight) =>
+      linear(x, weight, {
+        ...(this.#bias && { bias: this.#bias.value }),
+        label: `linear ${this.#label}`,
+      }),
+    );
   }
 }
 

@@ -1,11 +1,16 @@
 // Weights: layers ask a cursor for parameters by their literal checkpoint name and shape and get handles; the store checks
 // all of them against the file's header at once, then streams the file to the device in one pass, packing as it goes.
-// Host memory stays bounded by a few tensors; nothing is uploaded before everything is known to fit.
+// Host memory stays bounded by a few tensors; nothing is uploaded before everything is known to fit. Where parameters are
+// kept afterwards, see residency.ts.
 
 import type { Device } from "../gpu/device.js";
 import { bytesPerElement, type DType } from "../tensor/dtype.js";
 import { elements, sameShape, shapeText, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
+import { quantize } from "./residency.js";
+import { Slot, type Pack, type Parameter } from "./slot.js";
+
+export type { Pack, Parameter } from "./slot.js";
 
 /** One or several checkpoint files behind one set of diffusers names. */
 export interface WeightSource {
@@ -16,39 +21,12 @@ export interface WeightSource {
   read(name: string, as: "f32" | "f16"): Promise<Uint8Array>;
 }
 
-/** What a loaded parameter is: whatever its packing function makes of the raw tensors. */
-export interface Parameter<P> {
-  readonly value: P;
-}
-
-/** Packs raw tensors (PyTorch shapes, f32 or f16, on the device) into what a kernel reads. */
-export type Pack<P> = (raw: readonly Tensor[]) => P;
-
 /** Changes raw weights before they are packed (merging LoRAs). */
 export interface Patch {
   /** Called before `apply`: reads what a weight's change needs. */
   prepare(name: string): Promise<void>;
   /** The changed weight; the same tensor where there is nothing to change. */
   apply(name: string, raw: Tensor): Tensor;
-}
-
-class Slot<P> implements Parameter<P> {
-  readonly names: readonly string[];
-  readonly shapes: readonly Shape[];
-  readonly pack: Pack<P>;
-  packed: P | undefined;
-
-  constructor(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>) {
-    this.names = names;
-    this.shapes = shapes;
-    this.pack = pack;
-  }
-
-  get value(): P {
-    if (this.packed === undefined)
-      throw new Error(`the weights ${this.names.join(", ")} are not loaded yet: await load() first`);
-    return this.packed;
-  }
 }
 
 /** How far loading is. */
@@ -69,17 +47,39 @@ export interface LoadOptions {
 /** Raw bytes outstanding on the host before the store waits for the device. */
 const IN_FLIGHT = 64 * 2 ** 20;
 
+/** Smallest tensor that is streamed, in bytes: smaller ones together are a few per cent, but most of the uploads. */
+const LEAST_STREAMED = 2 ** 16;
+
+/** How a network's parameters are kept. */
+export interface Storage {
+  /** Packed matrices as 8-bit codes, decoded at each use; the store's dtype must be f16. Default false. */
+  readonly int8?: boolean;
+  /** Large tensors stay on the host, uploaded at each use. Default false. */
+  readonly streamed?: boolean;
+  /** All of it is on the host between `rest()` and the next use. Default false. */
+  readonly resting?: boolean;
+}
+
 /** The parameters of one network and where they come from. */
 export class WeightStore {
   readonly device: Device;
   /** Storage of packed matrices. */
   readonly dtype: "f32" | "f16";
+  readonly storage: Storage;
   readonly #slots: Slot<unknown>[] = [];
   readonly #ignored: RegExp[] = [];
+  #pins = 0;
 
-  constructor(device: Device, dtype: "f32" | "f16") {
+  constructor(device: Device, dtype: "f32" | "f16", storage: Storage = {}) {
+    if (storage.int8 === true && dtype !== "f16") throw new Error(`8-bit codes are made of f16 weights, not ${dtype}`);
     this.device = device;
     this.dtype = dtype;
+    this.storage = storage;
+  }
+
+  /** Bytes of all parameters loaded, on the device or on the host. */
+  get bytes(): number {
+    return this.#slots.reduce((n, s) => n + s.bytes, 0);
   }
 
   /** The cursor at the root of the names. */
@@ -127,7 +127,7 @@ export class WeightStore {
 
   /** @internal */
   slot<P>(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>): Parameter<P> {
-    const slot = new Slot(names, shapes, pack);
+    const slot = new Slot(this.device, names, shapes, pack);
     this.#slots.push(slot);
     return slot;
   }
@@ -176,49 +176,71 @@ export class WeightStore {
     const totalBytes = this.bytesIn(source, options.only);
     let loadedBytes = 0;
     let inFlight = 0;
+    let fresh: Slot<unknown>[] = [];
+    const settle = async () => {
+      await this.device.drain(options.signal);
+      if (this.storage.streamed === true) for (const slot of fresh) await slot.stream(LEAST_STREAMED);
+      fresh = [];
+      inFlight = 0;
+    };
     for (const slot of slots) {
       options.signal?.throwIfAborted();
       for (const name of slot.names) await options.patch?.prepare(name);
       const data = await Promise.all(slot.names.map((name) => source.read(name, typeOf(name))));
-      disposeOf(slot.packed);
-      slot.packed = this.#pack(
+      slot.dispose();
+      this.#pack(
         slot,
         data.map((d, i) => ({ data: d, dtype: typeOf(slot.names[i]!) })),
         options.patch,
       );
+      fresh.push(slot);
       loadedBytes += bytes(slot);
       inFlight += bytes(slot);
-      if (inFlight >= IN_FLIGHT) {
-        await this.device.drain(options.signal);
-        inFlight = 0;
-      }
+      if (inFlight >= IN_FLIGHT) await settle();
       options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0] ?? "" });
     }
-    await this.device.drain(options.signal);
+    await settle();
     this.device.trim();
   }
 
   /** Packs parameters without values, for a dry run. `source` tells their types in the file; without one they are `dtype`. */
   pretend(source?: Pick<WeightSource, "entries">): void {
     const types = new Map([...(source?.entries() ?? [])].map((e) => [e.name, rawType(e.dtype)]));
-    for (const slot of this.#slots)
-      slot.packed = this.#pack(
+    for (const slot of this.#slots) {
+      this.#pack(
         slot,
         slot.names.map((name) => ({ data: undefined, dtype: types.get(name) ?? this.dtype })),
         undefined,
       );
+      if (this.storage.streamed === true) void slot.stream(LEAST_STREAMED);
+    }
+  }
+
+  /** Keeps the parameters on the device, for a recording that reads them, until the result is disposed. */
+  pin(): Disposable {
+    this.#pins++;
+    return { [Symbol.dispose]: () => void this.#pins-- };
+  }
+
+  /**
+   * Nobody needs the parameters soon: where the storage says so, and nothing has pinned them, they move to the host, and
+   * the next use of any brings it back. The first time reads them back, later ones only free. On a dry device it is done
+   * when the call returns.
+   */
+  async rest(): Promise<void> {
+    if (this.storage.resting !== true || this.#pins > 0) return;
+    if (this.device.isDry) for (const slot of this.#slots) void slot.park();
+    else for (const slot of this.#slots) await slot.park();
+    this.device.trim();
   }
 
   /** Frees every parameter. */
   dispose(): void {
-    for (const slot of this.#slots) {
-      disposeOf(slot.packed);
-      slot.packed = undefined;
-    }
+    for (const slot of this.#slots) slot.dispose();
   }
 
-  #pack(slot: Slot<unknown>, raw: { data: Uint8Array | undefined; dtype: DType }[], patch: Patch | undefined): unknown {
-    return this.device.scope(() => {
+  #pack(slot: Slot<unknown>, raw: { data: Uint8Array | undefined; dtype: DType }[], patch: Patch | undefined): void {
+    const packed = this.device.scope(() => {
       const tensors = raw.map(({ data, dtype }, i) => {
         const name = slot.names[i]!;
         const t = Tensor.empty(this.device, slot.shapes[i]!, dtype, name);
@@ -227,6 +249,7 @@ export class WeightStore {
       });
       return slot.pack(tensors);
     });
+    slot.set(this.storage.int8 === true ? quantize(packed) : packed);
   }
 }
 
@@ -272,10 +295,4 @@ export class Weights {
       pack,
     );
   }
-}
-
-function disposeOf(value: unknown): void {
-  if (typeof value !== "object" || value === null) return;
-  if ("dispose" in value && typeof value.dispose === "function") value.dispose();
-  else for (const v of Object.values(value)) if (typeof v === "object") disposeOf(v);
 }

@@ -128,6 +128,7 @@ export class AnimateDiffPipeline implements Disposable {
     const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs));
     owned.add(check, { dispose: () => disposeConditioning(conditioning) });
     await this.#finite(check, "the text encoder", signal);
+    await this.parts.text.store.rest();
     device.trim();
     const text = clock.lap();
 
@@ -164,6 +165,7 @@ export class AnimateDiffPipeline implements Disposable {
     denoiser.dispose();
     device.trim(); // the decoder wants buffers of other sizes than the UNet
     const frames = await this.#decode(s, slots.get("sample"), signal);
+    await vae.store.rest();
     const latents = fromChannelsLast(await slots.get("sample").read(), vae.config.latentChannels);
     const [f, h, w, c] = slots.shape;
     yield {

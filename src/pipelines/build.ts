@@ -49,21 +49,30 @@ export interface BuiltModels {
   readonly stores: { readonly text: WeightStore; readonly unet: WeightStore; readonly vae: WeightStore };
 }
 
+/** How weights are stored, and where they are when they are not used. */
+export interface ModelStorage {
+  /** Of matrices; int8 concerns the UNet's, the others are then f16. */
+  readonly weights: "f32" | "f16" | "int8";
+  /** The UNet's large weights stay on the host and are uploaded layer by layer in each evaluation. Default false. */
+  readonly lowMemory?: boolean;
+}
+
 /**
- * Builds the networks on `device`, weights to be stored as `dtype`. `unetWeights` are the UNet's files: motion modules may
+ * Builds the networks on `device`, weights to be stored as `storage` says; the text encoder and the VAE rest on the host. `unetWeights` are the UNet's files: motion modules may
  * or may not store their positional encoding there, and then know as many positions as it has.
  * @throws Error naming the first setting that is not supported, or the two files that do not fit each other
  */
 export function buildModels(
   device: Device,
   configs: ModelConfigs,
-  options: { readonly dtype: "f32" | "f16"; readonly encoder?: boolean; readonly unetWeights?: UNetNames },
+  options: { readonly storage: ModelStorage; readonly encoder?: boolean; readonly unetWeights?: UNetNames },
 ): BuiltModels {
-  const { dtype } = options;
+  const { weights, lowMemory = false } = options.storage;
+  const dtype = weights === "int8" ? "f16" : weights;
   const stores = {
-    text: new WeightStore(device, dtype),
-    unet: new WeightStore(device, dtype),
-    vae: new WeightStore(device, dtype),
+    text: new WeightStore(device, dtype, { resting: true }),
+    unet: new WeightStore(device, dtype, { int8: weights === "int8", streamed: lowMemory }),
+    vae: new WeightStore(device, dtype, { resting: true }),
   };
   const textConfig = parseCLIPTextConfig(configs.text.json, configs.text.name);
   const unetConfig = parseUNetConfig(configs.unet.json, configs.unet.name);

@@ -27,9 +27,11 @@ export class FrameDecoder implements Disposable {
   /** Frames per call: a divisor of the clip's. */
   readonly count: number;
   readonly #vae: AutoencoderKL;
+  readonly #pin: Disposable;
   readonly #dtype: "f32" | "f16";
   readonly #latents: Tensor;
   readonly #input: Tensor;
+  #disposed = false;
   #decoded: (Decoded & { readonly recording: Recording }) | undefined;
 
   /** `latents` f32 `[frames, h, w, c]`, scaled as the sampler has them; they stay the caller's. */
@@ -42,6 +44,7 @@ export class FrameDecoder implements Disposable {
     this.#vae = vae;
     this.#dtype = dtype;
     this.#latents = latents;
+    this.#pin = vae.store.pin();
     this.#input = Tensor.empty(latents.device, [this.count, h, w, c], "f32", "latents to decode");
   }
 
@@ -63,6 +66,8 @@ export class FrameDecoder implements Disposable {
     this.#decoded?.pixels.dispose();
     this.#decoded?.check.dispose();
     this.#decoded?.recording.dispose();
+    if (!this.#disposed) this.#pin[Symbol.dispose]();
+    this.#disposed = true;
     this.#decoded = undefined;
     this.#input.dispose();
   }

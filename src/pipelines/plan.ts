@@ -5,7 +5,7 @@ import { Device } from "../gpu/device.js";
 import { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
-import { buildModels, SD15_ANIMATELCM, type ModelConfigs } from "./build.js";
+import { buildModels, SD15_ANIMATELCM, type ModelConfigs, type ModelStorage } from "./build.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
@@ -16,7 +16,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** What one stage takes. */
 export interface StagePlan {
-  readonly name: "text" | "video" | "denoise" | "decode";
+  readonly name: "load" | "text" | "video" | "denoise" | "decode";
   readonly flops: number;
   readonly dispatches: number;
   /** GPU memory at its height during the stage, weights included. */
@@ -37,7 +37,10 @@ export interface Plan {
 /** What a plan assumes. */
 export interface PlanOptions {
   readonly capabilities?: Partial<Capabilities>;
+  /** Of activations; default f16. */
   readonly precision?: "f32" | "f16";
+  /** Default: weights in `precision`, on the device. */
+  readonly storage?: ModelStorage;
   /** The files' headers; without them weights are taken to be stored in `precision`. */
   readonly weights?: Pick<ModelFiles, "weights">["weights"];
   /** Tells how many rows of tokens a prompt takes; without one every prompt takes one. */
@@ -47,19 +50,18 @@ export interface PlanOptions {
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
 export async function planPipeline(
   capabilities: Partial<Capabilities>,
-  what: { readonly precision: "f32" | "f16" } & (
-    ModelSources | { readonly model: "sd15"; readonly motion?: undefined }
-  ),
+  what: Pick<PlanOptions, "precision" | "storage"> &
+    (ModelSources | { readonly model: "sd15"; readonly motion?: undefined }),
   options: GenerateOptions,
 ): Promise<Plan> {
-  if (what.model === "sd15") {
-    const tokenizer = await CLIPTokenizer.openai();
-    return planRun(SD15_ANIMATELCM, options, { capabilities, precision: what.precision, tokenizer });
-  }
+  const { precision, storage } = what;
+  const how = { capabilities, ...(precision && { precision }), ...(storage && { storage }) };
+  if (what.model === "sd15")
+    return planRun(SD15_ANIMATELCM, options, { ...how, tokenizer: await CLIPTokenizer.openai() });
   const files = await openModel(what as ModelSources);
   try {
     const { weights, tokenizer } = files;
-    return planRun(files.configs, options, { capabilities, precision: what.precision, weights, tokenizer });
+    return planRun(files.configs, options, { ...how, weights, tokenizer });
   } finally {
     await files.close();
   }
@@ -73,19 +75,16 @@ export async function planPipeline(
 export function planRun(
   configs: ModelConfigs,
   options: GenerateOptions,
-  { capabilities = {}, precision = "f16", weights, tokenizer }: PlanOptions = {},
+  { capabilities = {}, precision = "f16", storage = { weights: precision }, weights, tokenizer }: PlanOptions = {},
 ): Plan {
   using device = Device.dry(capabilities);
   const { video } = options;
   const models = buildModels(device, configs, {
-    dtype: precision,
+    storage,
     encoder: video !== undefined,
     ...(weights && { unetWeights: weights.unet }),
   });
   const { text, unet, vae } = models.stores;
-  for (const key of ["text", "unet", "vae"] as const) models.stores[key].pretend(weights?.[key]);
-  device.trim();
-  const weightBytes = device.memory.used;
   const pipeline = new AnimateDiffPipeline({
     device,
     dtype: precision,
@@ -115,17 +114,23 @@ export function planRun(
     });
     return result;
   };
-  const packing = device.counts;
-  device.resetCounts();
-  for (const code of packing.codes) device.counts.codes.add(code);
-
+  stage("load", () => {
+    // In the order in which they are loaded.
+    for (const key of ["text", "vae", "unet"] as const) {
+      models.stores[key].pretend(weights?.[key]);
+      device.trim();
+      void models.stores[key].rest();
+    }
+  });
   const { conditioning } = stage("text", () => pipeline.recordText(s, scheduler.timesteps));
+  void text.rest();
   if (video)
     stage("video", () => {
       using encoder = new FrameEncoder(pipeline.parts, s);
       const pictures = new Float32Array(encoder.count * s.width * s.height * 3);
       for (let start = 0; start < s.frames; start += encoder.count) encoder.record(pictures);
     });
+  void vae.rest();
   const slots = new LatentSlots(device, pipeline.latentShape(s));
   stage("denoise", () => {
     slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
@@ -139,16 +144,17 @@ export function planRun(
     using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"));
     for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
   });
+  const run = stages.slice(1);
   const motion = [...unet.wanted()]
     .filter((w) => w.name.includes("motion_modules"))
     .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
   return {
-    weightBytes,
+    weightBytes: text.bytes + unet.bytes + vae.bytes,
     peakBytes: Math.max(...stages.map((t) => t.peakBytes)),
     parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
     stages,
-    flops: device.counts.flops,
-    dispatches: device.counts.dispatches,
+    flops: run.reduce((n, t) => n + t.flops, 0),
+    dispatches: run.reduce((n, t) => n + t.dispatches, 0),
     pipelines: device.counts.codes.size,
   };
 }

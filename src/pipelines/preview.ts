@@ -53,6 +53,7 @@ export class Previewer {
     );
     const rgb = await pictures.read();
     pictures.dispose();
+    await this.#vae.store.rest();
     const pixels = rgb.length / 3 / SAMPLES;
     const means = [0, 1, 2].map((k) =>
       Array.from({ length: SAMPLES }, (_, s) => {

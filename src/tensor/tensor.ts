@@ -114,6 +114,11 @@ export class Tensor implements Scoped, Disposable {
     return (await this.#values()) as Uint32Array<ArrayBuffer>;
   }
 
+  /** Runs what was recorded and returns the bytes as they are stored. @internal */
+  async readBytes(): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(await this.device.read(this.#alive().buffer, this.#offset, this.bytes));
+  }
+
   /** Gives the memory back to the pool (once the last view is disposed). */
   dispose(): void {
     if (this.#disposed) return;

@@ -32,7 +32,7 @@ describe.each(["tiny-a", "tiny-b"])("%s", (name) => {
     fixture = await Fixture.open(`${name}-networks.safetensors`);
     const folder = await openFolder(fixturePath(name));
     files = await openModel({ model: folder });
-    models = buildModels(device, files.configs, { dtype: "f32", encoder: true, unetWeights: files.weights.unet });
+    models = buildModels(device, files.configs, { storage: { weights: "f32" }, encoder: true, unetWeights: files.weights.unet });
     for (const key of ["text", "unet", "vae"] as const) await models.stores[key].load(files.weights[key]);
   });
   afterAll(async () => {

@@ -54,7 +54,7 @@ let reference: Uint8Array;
 /** Random weights under the names and shapes that the networks ask for. */
 function invent(): void {
   using dry = Device.dry();
-  const { stores } = buildModels(dry, CONFIGS, { dtype: "f32", encoder: true });
+  const { stores } = buildModels(dry, CONFIGS, { storage: { weights: "f32" }, encoder: true });
   const generator = new TorchGenerator(1);
   for (const part of ["text", "unet", "vae"] as const)
     for (const { name, shape } of stores[part].wanted()) {

@@ -7,7 +7,7 @@ import { embedding } from "../../../kernels/embedding.js";
 import { FusedLinear, Linear } from "../../nn/linear.js";
 import { LayerNorm } from "../../nn/norm.js";
 import { consume } from "../../nn/step.js";
-import type { Parameter, Weights } from "../../nn/weights.js";
+import type { Parameter, Weights, WeightStore } from "../../nn/weights.js";
 import { Tensor } from "../../tensor/tensor.js";
 
 /** What varies between CLIP text encoders: transformers' config.json. */
@@ -95,6 +95,7 @@ export class CLIPEncoderLayer {
 /** Token ids to a sequence of vectors that the UNet attends to. */
 export class CLIPTextModel {
   readonly config: CLIPTextConfig;
+  readonly store: WeightStore;
   readonly #tokens: Parameter<Tensor>;
   readonly #positions: Parameter<Tensor>;
   readonly #layers: readonly CLIPEncoderLayer[];
@@ -103,6 +104,7 @@ export class CLIPTextModel {
   /** `w` stands at the root of the file; names begin with `text_model.`. */
   constructor(w: Weights, config: CLIPTextConfig) {
     this.config = config;
+    this.store = w.store;
     const m = w.at("text_model");
     const e = m.at("embeddings");
     this.#tokens = e.param("token_embedding.weight", [config.vocabSize, config.hiddenSize], (raw) => raw);

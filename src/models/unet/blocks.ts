@@ -38,9 +38,11 @@ class Layer {
     this.motion = config.motion && new MotionModule(w.at("motion_modules").at(i), config.motion);
   }
 
-  /** `x` stays the caller's; `features` are added before the motion module. */
-  forward(x: Tensor, context: BlockContext, skip?: Tensor, features: readonly Addition[] = []): Tensor {
-    let y = this.resnet.forward(x, context.time, skip);
+  /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them; `features` are added before the motion module. */
+  forward(x: Tensor, context: BlockContext, skip?: Tensor, features: readonly Addition[] = [], owned = false): Tensor {
+    const used = [x, ...(skip ? [skip] : [])];
+    const resnet = () => this.resnet.forward(x, context.time, skip);
+    let y = owned ? consume(used, resnet) : resnet();
     const { transformer, motion } = this;
     if (transformer) y = consume([y], () => transformer.forward(y, context.text));
     y = added(y, features, "add features");
@@ -135,7 +137,7 @@ export class UpBlock {
     for (const layer of this.#layers) {
       const skip = skips.pop()!;
       const input = y;
-      y = consume([input, skip], () => layer.forward(input, context, skip));
+      y = layer.forward(input, context, skip, [], true);
     }
     if (this.#upsample) {
       const up = this.#upsample;

@@ -4,6 +4,7 @@
 import { Conv2d } from "../../nn/conv2d.js";
 import { Linear } from "../../nn/linear.js";
 import { GroupNorm } from "../../nn/norm.js";
+import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import type { Tensor } from "../../tensor/tensor.js";
 
@@ -42,9 +43,11 @@ export class ResnetBlock2D {
     return x.device.scope(() => {
       const second = skip ? { x2: skip } : {};
       const rowBias = this.#time && time ? { rowBias: this.#time.forward(time) } : {};
-      const h = this.#conv1.forward(this.#norm1.forward(x, { activation: "silu", ...second }), rowBias);
+      const normed = this.#norm1.forward(x, { activation: "silu", ...second });
+      const h = consume([normed], () => this.#conv1.forward(normed, rowBias));
+      const y = consume([h], () => this.#norm2.forward(h, { activation: "silu" }));
       const residual = this.#shortcut ? this.#shortcut.forward(x, second) : x;
-      return this.#conv2.forward(this.#norm2.forward(h, { activation: "silu" }), { residual });
+      return this.#conv2.forward(y, { residual });
     });
   }
 }

@@ -5,7 +5,7 @@ import { Conv2d } from "../../nn/conv2d.js";
 import { Linear } from "../../nn/linear.js";
 import { GroupNorm } from "../../nn/norm.js";
 import { consume } from "../../nn/step.js";
-import type { Weights } from "../../nn/weights.js";
+import type { Weights, WeightStore } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { ResnetBlock2D } from "../unet/resnet.js";
@@ -113,11 +113,13 @@ export class Encoder {
 /** Both halves; a text-to-video run needs only the decoder, so the encoder is built on request. */
 export class AutoencoderKL {
   readonly config: VAEConfig;
+  readonly store: WeightStore;
   readonly decoder: Decoder;
   readonly encoder: Encoder | undefined;
 
   constructor(w: Weights, config: VAEConfig, parts: { readonly encoder: boolean }) {
     this.config = config;
+    this.store = w.store;
     this.decoder = new Decoder(w, config);
     this.encoder = parts.encoder ? new Encoder(w, config) : undefined;
     if (!this.encoder) w.store.ignore(/^(encoder|quant_conv)\./);
