@@ -52,7 +52,7 @@ function panels(
   for (const t of [raw, packed])
     if (t.bytes > maxBinding)
       throw new Error(
-        `${label}: ${String(t)} exceeds the adapter's largest binding of ${maxBinding} bytes; load the weights as f16`,
+        `${label}: ${String(t)} exceeds the adapter's largest binding of ${maxBinding} bytes; load the weights as f16 (--weights f16)`,
       );
   return packed;
 }

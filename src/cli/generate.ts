@@ -8,6 +8,7 @@ import { openAdapter } from "./adapters.js";
 import { bytes, count, seconds } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { generateOptions, type RunArguments } from "./options.js";
+import { storageOf } from "./options-memory.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
 import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
 import { recipeOf } from "./recipe.js";
@@ -199,6 +200,7 @@ async function load(
       embeddings,
       encoder: a.initVideo !== undefined,
       precision: precisionOf(a, device),
+      ...storageOf(a, precisionOf(a, device)),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>
         terminal.progress(
           "load",

@@ -17,7 +17,6 @@ export const LATER_OPTIONS: readonly string[] = [
   "--free-init <n>",
   "--prompt-at <spec>",
   "--vae-tiling",
-  "--low-memory",
   "--region <spec>",
   "--resume <file>",
   "--prompts <file>",

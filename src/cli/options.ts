@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
 import { LATER_OPTIONS, notYet } from "./later.js";
+import { addMemoryOptions, type MemoryArguments } from "./options-memory.js";
 import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
 import { integer, number, oneOf } from "./values.js";
@@ -16,7 +17,7 @@ export interface LoraArgument {
 }
 
 /** Options of `generate` and `plan`, as parsed. */
-export interface RunArguments extends PromptArguments, VideoArguments {
+export interface RunArguments extends MemoryArguments, PromptArguments, VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -68,7 +69,7 @@ export function addRunOptions(command: Command): Command {
     )
     .option(
       "--precision <f32|f16>",
-      "storage of weights and activations (default: f16 where the adapter has it)",
+      "storage of activations, and of weights unless --weights says otherwise (default: f16 where the adapter has it)",
       oneOf("f32", "f16"),
     )
     .optionsGroup("Picture:")
@@ -102,6 +103,7 @@ export function addRunOptions(command: Command): Command {
     .option("--json", "print one JSON object on stdout")
     .option("-q, --quiet", "no progress")
     .option("-v, --verbose", "more detail, and stack traces with errors");
+  addMemoryOptions(command);
   for (const flags of LATER_OPTIONS) {
     const option = new Option(flags).hideHelp().argParser(() => {
       throw notYet(`--${option.name()}`);

@@ -2,6 +2,7 @@
 
 import { totalmem } from "node:os";
 import { TYPICAL, type Capabilities } from "../gpu/limits.js";
+import type { ModelStorage } from "../pipelines/build.js";
 import type { ModelSources } from "../pipelines/model-files.js";
 import { planPipeline, type Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
@@ -9,6 +10,7 @@ import { UsageError } from "./failure.js";
 import { bytes, count, table } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { generateOptions, type RunArguments } from "./options.js";
+import { storageOf } from "./options-memory.js";
 import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
 import { modelPaths, openPath } from "./sources.js";
 import { Terminal } from "./terminal.js";
@@ -21,11 +23,14 @@ export async function plan(a: RunArguments): Promise<void> {
     ...generateOptions("", a),
     ...videoOptions(source && plannedVideo(source, a), a),
   };
-  const result = await planPipeline(capabilities, { ...(await what(a, precision === "f16")), precision }, options);
+  const storage = storageOf(a, precision);
+  const networks = await what(a, precision === "f16");
+  const result = await planPipeline(capabilities, { ...networks, precision, storage }, options);
   const limit = memoryOf(capabilities);
   const fits = limit === undefined ? undefined : result.peakBytes <= limit;
-  if (a.json) console.log(JSON.stringify({ adapter: capabilities.name, precision, ...result, fits, limit }));
-  else console.log(text(result, capabilities, precision, limit));
+  if (a.json)
+    console.log(JSON.stringify({ adapter: capabilities.name, precision, ...storage, ...result, fits, limit }));
+  else console.log(text(result, capabilities, storage, limit));
 }
 
 /** The networks to plan: published sizes, or those of the files' headers. */
@@ -63,7 +68,7 @@ async function adapterOrTypical(choice: string | undefined): Promise<Capabilitie
   }
 }
 
-function text(p: Plan, { name, kind }: Capabilities, precision: string, limit: number | undefined): string {
+function text(p: Plan, { name, kind }: Capabilities, storage: ModelStorage, limit: number | undefined): string {
   const { text, unet, motion, vae } = p.parameters;
   const rows = [
     ["stage", "FLOPs", "dispatches", "peak memory"],
@@ -73,7 +78,7 @@ function text(p: Plan, { name, kind }: Capabilities, precision: string, limit: n
   return [
     `adapter     ${name}`,
     `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video") ? "VAE" : "VAE decoder"} ${count(vae)}`,
-    `weights     ${bytes(p.weightBytes)} (${precision})`,
+    `weights     ${bytes(p.weightBytes)} (${storage.weights}${storage.lowMemory === true ? ", the UNet's on the host" : ""})`,
     `pipelines   ${p.pipelines}`,
     "",
     table(rows, [false, true, true, true]),
@@ -82,6 +87,6 @@ function text(p: Plan, { name, kind }: Capabilities, precision: string, limit: n
       ? `Every buffer fits this ${kind === "gpu" ? "GPU" : "adapter"}'s limits; WebGPU does not tell how much memory it has in all: it should be more than ${bytes(p.peakBytes)}.`
       : p.peakBytes <= limit
         ? `Fits: the adapter works in the machine's own memory of ${bytes(limit)}.`
-        : `Does not fit: the adapter works in the machine's own memory of ${bytes(limit)}. Fewer frames, a smaller size or --precision f16 take less.`,
+        : `Does not fit: the adapter works in the machine's own memory of ${bytes(limit)}. --low-memory, --weights int8, fewer frames or a smaller size take less.`,
   ].join("\n");
 }

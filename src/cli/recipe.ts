@@ -42,6 +42,7 @@ export function recipeOf(run: {
       a.embedding.length > 0 && {
         embedding: a.embedding.map(({ path, name }) => (name === undefined ? path : `${path}:${name}`)),
       }),
+    ...(a.weights !== undefined && a.weights !== precision && { weights: a.weights }),
     ...(a.plainPrompt === true && { plainPrompt: true }),
     ...(s.emphasis !== "scale" && { emphasis: s.emphasis }),
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),

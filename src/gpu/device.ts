@@ -79,6 +79,11 @@ export class Device implements Disposable {
     return this.pool.memory;
   }
 
+  /** Host-visible memory held for uploads, in bytes; not part of `memory`. */
+  get stagingBytes(): number {
+    return this.#submitter?.stagingBytes ?? 0;
+  }
+
   /** Work recorded so far, since the start or `resetCounts()`. */
   get counts(): Readonly<Counts> {
     return this.#counts;
@@ -250,7 +255,9 @@ export class Device implements Disposable {
 
   /** Gives free buffers back to the driver; where somebody's work is still outstanding, leaves them for a later call. */
   trim(): void {
-    if (this.#queue.length === 0 && this.#draining === 0) this.pool.trim();
+    if (this.#queue.length > 0 || this.#draining > 0) return;
+    this.pool.trim();
+    this.#submitter?.trim();
   }
 
   /** Frees everything on the device, and the device itself. */

@@ -25,7 +25,7 @@ export interface MemoryUse {
 // GPUBufferUsage.STORAGE | COPY_SRC | COPY_DST; spelt out because the global exists only where WebGPU does.
 const USAGE = 0x80 | 0x04 | 0x08;
 /** A free buffer is taken for a request if at most this share of it would be wasted. */
-const WASTE = 0.25;
+const WASTE = 1 / 16;
 
 /** Buffers waiting for reuse, by size. */
 class FreeList {

@@ -1,20 +1,28 @@
-// Turns lists of work into command buffers. Batches are bounded in dispatches and in arithmetic, so that no driver
-// watchdog fires and a cancelled run stops soon; at most two are in flight.
+// Turns lists of work into command buffers. Batches are bounded in dispatches, uploaded bytes and expected time (pace.ts),
+// so that no driver watchdog fires and a cancelled run stops soon; at most two are in flight.
 
+import { Abort } from "./abort.js";
+import { BatchTimer, type BatchTime } from "./batch-timer.js";
 import type { Capabilities } from "./limits.js";
+import { Pace } from "./pace.js";
 import type { Pipeline, PipelineCache } from "./pipelines.js";
 import type { PoolBuffer } from "./pool.js";
 import type { ProfileBatch, Profiler } from "./profiler.js";
+import { Staging, type StagingBatch } from "./staging.js";
 import type { Copy, Dispatch, Recording, Upload, Work } from "./work.js";
 
 /** Uniform slots of one batch; each holds one dispatch's parameters. */
 const SLOTS = 512;
-/** A batch is cut when it is expected to run this long. */
-const TARGET_MS = 100;
-/** First guess of the speed, in FLOP per millisecond; corrected after every batch. */
-const FIRST_GUESS = { cpu: 4e6, gpu: 1e9 };
+/** Bytes that one batch uploads, unless a single upload has more. */
+const UPLOADS = 32 * 2 ** 20;
 /** Bind groups kept; beyond this all are dropped, which costs microseconds each to make again. */
 const MAX_BIND_GROUPS = 8192;
+
+/**
+ * Dawn's binding for Node asks in a busy loop for as long as anything is awaited: on a software adapter that takes a core
+ * away from the work itself. There a batch is left alone for most of the time that it should take.
+ */
+const PATIENCE = "process" in globalThis && !("document" in globalThis) ? 0.85 : 0;
 
 /** A dispatch with everything that encoding it takes. */
 interface Ready {
@@ -38,23 +46,39 @@ type Item = Dispatch | Ready | Upload | Copy;
 export class Submitter {
   readonly #gpu: GPUDevice;
   readonly #pipelines: PipelineCache;
+  readonly #pace: Pace;
+  readonly #timer: BatchTimer | undefined;
+  readonly #staging: Staging;
   readonly #uniforms: GPUBuffer;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #slotBytes: number;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #prepared = new Map<Recording, Prepared>();
-  #flopsPerMs: number;
+  /** Cost of the batches submitted and not done. */
+  #inFlight = 0;
+  /** When the first of them began, by the host's clock. */
+  #since = 0;
 
   constructor(gpu: GPUDevice, capabilities: Capabilities, pipelines: PipelineCache) {
     this.#gpu = gpu;
     this.#pipelines = pipelines;
+    this.#pace = new Pace(capabilities);
+    this.#timer = BatchTimer.for(gpu);
+    this.#staging = new Staging(gpu);
     this.#slotBytes = Math.max(256, capabilities.alignment);
     this.#words = new Uint32Array((SLOTS * this.#slotBytes) / 4);
-    this.#flopsPerMs = FIRST_GUESS[capabilities.kind];
     this.#uniforms = this.#uniformBuffer(SLOTS);
   }
 
-  /** Compiles, encodes, submits and awaits `work`. `check` throws if the device has reported an error. */
+  /** Host-visible memory held for uploads, in bytes. */
+  get stagingBytes(): number {
+    return this.#staging.bytes;
+  }
+
+  /**
+   * Compiles, encodes, submits and awaits `work`. `check` throws if the device has reported an error. Aborted by `signal`,
+   * it rejects at once; at most two batches still run on, and whatever is recorded next runs after them.
+   */
   async run(
     work: readonly Work[],
     signal: AbortSignal | undefined,
@@ -62,25 +86,21 @@ export class Submitter {
     check: () => void,
   ): Promise<void> {
     signal?.throwIfAborted();
-    const labels = new Map<string, string>();
-    for (const w of work) {
-      if (w.kind === "dispatch") labels.set(w.code, w.label);
-      else if (w.kind === "replay" && !this.#prepared.has(w.recording))
-        for (const d of w.recording.work) if (d.kind === "dispatch") labels.set(d.code, d.label);
-    }
-    await this.#pipelines.compile(labels.keys(), (code) => labels.get(code) ?? "");
-    const items = work.flatMap((w): readonly Item[] => (w.kind === "replay" ? this.#prepare(w.recording).items : [w]));
+    using abort = new Abort(signal);
+    await abort.or(this.#compile(work));
+    const items = this.#itemsOf(work);
     let previous = Promise.resolve();
     for (let i = 0; i < items.length;) {
       signal?.throwIfAborted();
       const end = this.#batchEnd(items, i);
-      const done = this.#submit(items.slice(i, end), profiler);
-      await previous;
+      const done = this.#submit(items, i, end, profiler);
+      done.catch(() => undefined); // awaited below, unless the run is aborted
+      await abort.or(previous);
       check();
       previous = done;
       i = end;
     }
-    await previous;
+    await abort.or(previous);
     signal?.throwIfAborted();
   }
 
@@ -106,8 +126,15 @@ export class Submitter {
     this.#prepared.delete(recording);
   }
 
+  /** Gives memory for uploads back that no batch uses. */
+  trim(): void {
+    this.#staging.trim();
+  }
+
   dispose(): void {
     for (const recording of this.#prepared.keys()) this.forget(recording);
+    this.#staging.dispose();
+    this.#timer?.dispose();
     this.#uniforms.destroy();
     this.#bindGroups.clear();
   }
@@ -142,99 +169,128 @@ export class Submitter {
     return prepared;
   }
 
+  /** Compiles what `work` needs and nobody has needed before. */
+  #compile(work: readonly Work[]): Promise<void> {
+    const labels = new Map<string, string>();
+    for (const w of work) {
+      if (w.kind === "dispatch") labels.set(w.code, w.label);
+      else if (w.kind === "replay" && !this.#prepared.has(w.recording))
+        for (const d of w.recording.work) if (d.kind === "dispatch") labels.set(d.code, d.label);
+    }
+    return this.#pipelines.compile(labels.keys(), (code) => labels.get(code) ?? "");
+  }
+
+  #itemsOf(work: readonly Work[]): readonly Item[] {
+    const items: Item[] = [];
+    for (const w of work) {
+      if (w.kind === "replay") for (const item of this.#prepare(w.recording).items) items.push(item);
+      else items.push(w);
+    }
+    return items;
+  }
+
   #batchEnd(items: readonly Item[], start: number): number {
-    const budget = this.#flopsPerMs * TARGET_MS;
-    let flops = 0;
+    const { budget } = this.#pace;
+    let cost = 0;
     let slots = 0;
+    let uploads = 0;
     let i = start;
     for (; i < items.length; i++) {
       const w = items[i]!;
-      if (w.kind === "upload" || w.kind === "copy") continue;
-      const f = w.kind === "ready" ? w.dispatch.flops : w.flops;
-      if (slots === SLOTS || (slots > 0 && flops + f > budget)) break;
-      flops += f;
+      if (w.kind === "copy") continue;
+      if (w.kind === "upload") {
+        if (uploads > 0 && uploads + w.data.byteLength > UPLOADS) break;
+        uploads += w.data.byteLength;
+        continue;
+      }
+      const c = this.#pace.cost(w.kind === "ready" ? w.dispatch : w);
+      if (slots === SLOTS || (slots > 0 && cost + c > budget)) break;
+      cost += c;
       slots++;
     }
     return i;
   }
 
-  async #submit(batch: readonly Item[], profiler: Profiler | undefined): Promise<void> {
-    const stride = this.#slotBytes / 4;
-    let count = 0;
-    let slot = 0;
-    let flops = 0;
-    const ready = batch.map((w): Ready | Upload | Copy => {
-      if (w.kind === "upload" || w.kind === "copy") return w;
-      count++;
-      if (w.kind === "ready") {
-        flops += w.dispatch.flops;
-        return w;
-      }
-      flops += w.flops;
-      this.#words.set(w.params, slot * stride);
-      const pipeline = this.#pipelines.get(w.code)!;
-      return {
-        kind: "ready",
-        dispatch: w,
-        pipeline,
-        group: this.#bindGroup(pipeline, w),
-        offsets: [slot++ * this.#slotBytes],
-      };
-    });
-    if (slot > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, slot * stride);
-    const profile = count > 0 ? profiler?.begin(count) : undefined;
-    const temporary: GPUBuffer[] = [];
+  /** Submits `items[start … end)`; resolves when the device has done them. */
+  async #submit(items: readonly Item[], start: number, end: number, profiler: Profiler | undefined): Promise<void> {
     const encoder = this.#gpu.createCommandEncoder();
-    this.#encode(encoder, ready, profile, temporary);
+    const uploads = this.#staging.batch();
+    let dispatches = 0;
+    for (let i = start; i < end; i++) if (isDispatch(items[i]!)) dispatches++;
+    const profile = dispatches > 0 ? profiler?.begin(dispatches) : undefined;
+    const time = dispatches > 0 && !profile ? this.#timer?.begin() : undefined;
+    const cost = this.#encode(encoder, items, start, end, uploads, profile, time);
     profile?.resolve(encoder);
-    const start = performance.now();
+    time?.resolve(encoder);
+    uploads.seal();
     this.#gpu.queue.submit([encoder.finish()]);
+    const submitted = performance.now();
+    if (this.#inFlight === 0) this.#since = submitted;
+    this.#inFlight += cost;
+    await sleep(PATIENCE * (this.#since + this.#pace.expected(this.#inFlight) - submitted));
     await this.#gpu.queue.onSubmittedWorkDone();
-    for (const b of temporary) b.destroy();
+    const ended = performance.now();
+    const elapsed = ended - Math.max(submitted, this.#since);
+    this.#inFlight -= cost;
+    this.#since = ended;
+    uploads.done();
     await profile?.collect();
-    const ms = performance.now() - start;
-    if (flops > 0 && ms > 1) this.#flopsPerMs += 0.3 * (flops / ms - this.#flopsPerMs);
+    this.#pace.observe(cost, (await time?.read()) ?? elapsed);
   }
 
+  /** What the batch's dispatches cost, in the pace's units. */
   #encode(
     encoder: GPUCommandEncoder,
-    batch: readonly (Ready | Upload | Copy)[],
+    items: readonly Item[],
+    start: number,
+    end: number,
+    uploads: StagingBatch,
     profile: ProfileBatch | undefined,
-    temporary: GPUBuffer[],
-  ): void {
+    time: BatchTime | undefined,
+  ): number {
+    // The last pass begins after the last upload or copy that a dispatch follows.
+    let lastPass = end - 1;
+    while (lastPass > start && !isDispatch(items[lastPass]!)) lastPass--;
+    while (lastPass > start && isDispatch(items[lastPass - 1]!)) lastPass--;
+    const stride = this.#slotBytes / 4;
+    let slot = 0;
+    let cost = 0;
     let pass: GPUComputePassEncoder | undefined;
     let bound: Pipeline | undefined;
-    for (const w of batch) {
-      if (w.kind === "ready") {
-        if (!pass) {
-          pass = encoder.beginComputePass(profile?.pass(w.dispatch));
-          bound = undefined;
-        }
-        if (w.pipeline !== bound) pass.setPipeline(w.pipeline.gpu);
-        bound = w.pipeline;
-        pass.setBindGroup(0, w.group, w.offsets);
-        const [x, y, z] = w.dispatch.workgroups;
-        pass.dispatchWorkgroups(x, y, z);
-        if (!profile) continue;
+    for (let i = start; i < end; i++) {
+      const w = items[i]!;
+      if (w.kind === "upload" || w.kind === "copy") {
+        pass?.end();
+        pass = undefined;
+        if (w.kind === "upload") uploads.write(encoder, gpuOf(w.buffer), w.offset, w.data);
+        else
+          encoder.copyBufferToBuffer(gpuOf(w.from.buffer), w.from.offset, gpuOf(w.to.buffer), w.to.offset, w.from.size);
+        continue;
       }
-      pass?.end();
-      pass = undefined;
-      if (w.kind === "upload") temporary.push(this.#stage(encoder, w.buffer, w.offset, w.data));
-      else if (w.kind === "copy")
-        encoder.copyBufferToBuffer(gpuOf(w.from.buffer), w.from.offset, gpuOf(w.to.buffer), w.to.offset, w.from.size);
+      const dispatch = w.kind === "ready" ? w.dispatch : w;
+      const pipeline = w.kind === "ready" ? w.pipeline : this.#pipelines.get(w.code)!;
+      if (!pass) {
+        pass = encoder.beginComputePass(profile?.pass(dispatch) ?? time?.pass(i >= lastPass));
+        bound = undefined;
+      }
+      if (pipeline !== bound) pass.setPipeline(pipeline.gpu);
+      bound = pipeline;
+      if (w.kind === "ready") pass.setBindGroup(0, w.group, w.offsets);
+      else {
+        this.#words.set(w.params, slot * stride);
+        pass.setBindGroup(0, this.#bindGroup(pipeline, w), [slot++ * this.#slotBytes]);
+      }
+      const [x, y, z] = dispatch.workgroups;
+      pass.dispatchWorkgroups(x, y, z);
+      cost += this.#pace.cost(dispatch);
+      if (profile) {
+        pass.end();
+        pass = undefined;
+      }
     }
     pass?.end();
-  }
-
-  /** An upload in order with the commands around it: `queue.writeBuffer` would overtake them. */
-  #stage(encoder: GPUCommandEncoder, buffer: PoolBuffer, offset: number, data: Uint8Array): GPUBuffer {
-    const size = Math.ceil(data.byteLength / 4) * 4;
-    // GPUBufferUsage.COPY_SRC
-    const staging = this.#gpu.createBuffer({ label: "upload", size, usage: 0x04, mappedAtCreation: true });
-    new Uint8Array(staging.getMappedRange()).set(data);
-    staging.unmap();
-    encoder.copyBufferToBuffer(staging, 0, gpuOf(buffer), offset, size);
-    return staging;
+    if (slot > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, slot * stride);
+    return cost;
   }
 
   #bindGroup(pipeline: Pipeline, d: Dispatch): GPUBindGroup {
@@ -267,4 +323,13 @@ export class Submitter {
 function gpuOf(buffer: PoolBuffer): GPUBuffer {
   if (!buffer.gpu) throw new Error(`buffer "${buffer.label}" belongs to a dry run`);
   return buffer.gpu;
+}
+
+/** Waits without keeping anything awaited of the device; not at all for times that timers cannot tell. */
+async function sleep(ms: number): Promise<void> {
+  if (ms >= 2) await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function isDispatch(item: Item): boolean {
+  return item.kind === "ready" || item.kind === "dispatch";
 }

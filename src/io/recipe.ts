@@ -44,6 +44,7 @@ const OPTIONS = [
   "betaSchedule",
   "motionNorm",
   "precision",
+  "weights",
   "embedding",
   "plainPrompt",
   "emphasis",

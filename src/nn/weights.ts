@@ -44,8 +44,8 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Raw bytes outstanding on the host before the store waits for the device. */
-const IN_FLIGHT = 64 * 2 ** 20;
+/** Bytes that loading may take beside the weights themselves before it waits for the device: a share of all, within bounds. */
+const SPARE = { share: 1 / 8, least: 2 ** 20, most: 64 * 2 ** 20 };
 
 /** Smallest tensor that is streamed, in bytes: smaller ones together are a few per cent, but most of the uploads. */
 const LEAST_STREAMED = 2 ** 16;
@@ -174,12 +174,14 @@ export class WeightStore {
     const bytes = (s: Slot<unknown>) =>
       s.names.reduce((n, name, i) => n + elements(s.shapes[i]!) * bytesPerElement(typeOf(name)), 0);
     const totalBytes = this.bytesIn(source, options.only);
+    const spare = spareOf(totalBytes);
     let loadedBytes = 0;
     let inFlight = 0;
     let fresh: Slot<unknown>[] = [];
     const settle = async () => {
       await this.device.drain(options.signal);
       if (this.storage.streamed === true) for (const slot of fresh) await slot.stream(LEAST_STREAMED);
+      this.device.trim();
       fresh = [];
       inFlight = 0;
     };
@@ -196,16 +198,16 @@ export class WeightStore {
       fresh.push(slot);
       loadedBytes += bytes(slot);
       inFlight += bytes(slot);
-      if (inFlight >= IN_FLIGHT) await settle();
+      if (inFlight >= spare || hoarded(this.device) >= spare) await settle();
       options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0] ?? "" });
     }
     await settle();
-    this.device.trim();
   }
 
   /** Packs parameters without values, for a dry run. `source` tells their types in the file; without one they are `dtype`. */
   pretend(source?: Pick<WeightSource, "entries">): void {
     const types = new Map([...(source?.entries() ?? [])].map((e) => [e.name, rawType(e.dtype)]));
+    const bytes = [...this.wanted()].reduce((n, w) => n + elements(w.shape) * bytesPerElement(this.dtype), 0);
     for (const slot of this.#slots) {
       this.#pack(
         slot,
@@ -213,13 +215,20 @@ export class WeightStore {
         undefined,
       );
       if (this.storage.streamed === true) void slot.stream(LEAST_STREAMED);
+      if (hoarded(this.device) >= spareOf(bytes)) this.device.trim();
     }
+    this.device.trim();
   }
 
   /** Keeps the parameters on the device, for a recording that reads them, until the result is disposed. */
   pin(): Disposable {
     this.#pins++;
-    return { [Symbol.dispose]: () => void this.#pins-- };
+    let pinned = true;
+    const dispose = () => {
+      if (pinned) this.#pins--;
+      pinned = false;
+    };
+    return { [Symbol.dispose]: dispose };
   }
 
   /**
@@ -256,6 +265,16 @@ export class WeightStore {
 /** How a stored type travels to the device: f16 as it is, all others as f32. */
 function rawType(stored: string): "f32" | "f16" {
   return stored.toLowerCase() === "f16" ? "f16" : "f32";
+}
+
+/** Bytes that loading a network of `total` bytes may take beside it. */
+function spareOf(total: number): number {
+  return Math.min(SPARE.most, Math.max(SPARE.least, total * SPARE.share));
+}
+
+/** Bytes of free buffers. */
+function hoarded({ memory }: Device): number {
+  return memory.reserved - memory.used;
 }
 
 /** A position in a checkpoint's tree of names. */

@@ -153,6 +153,7 @@ export class AnimateDiffPipeline implements Disposable {
         })
       : initialLatents(generator, slots.shape, scheduler);
     slots.upload("sample", first);
+    await vae.store.rest();
     const video = encoding.lap();
     device.trim();
     let denoise = 0;

@@ -31,7 +31,6 @@ export class FrameDecoder implements Disposable {
   readonly #dtype: "f32" | "f16";
   readonly #latents: Tensor;
   readonly #input: Tensor;
-  #disposed = false;
   #decoded: (Decoded & { readonly recording: Recording }) | undefined;
 
   /** `latents` f32 `[frames, h, w, c]`, scaled as the sampler has them; they stay the caller's. */
@@ -66,8 +65,7 @@ export class FrameDecoder implements Disposable {
     this.#decoded?.pixels.dispose();
     this.#decoded?.check.dispose();
     this.#decoded?.recording.dispose();
-    if (!this.#disposed) this.#pin[Symbol.dispose]();
-    this.#disposed = true;
+    this.#pin[Symbol.dispose]();
     this.#decoded = undefined;
     this.#input.dispose();
   }

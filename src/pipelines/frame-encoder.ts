@@ -25,6 +25,7 @@ export class FrameEncoder implements Disposable {
   /** Frames per call: a divisor of the clip's. */
   readonly count: number;
   readonly #encoder: Encoder;
+  readonly #pin: Disposable;
   readonly #dtype: "f32" | "f16";
   readonly #input: Tensor;
   #encoded: (Encoded & { readonly recording: Recording }) | undefined;
@@ -44,6 +45,7 @@ export class FrameEncoder implements Disposable {
     const most = Math.min(frames, Math.max(1, Math.floor(MAX_PIXELS / (width * height))));
     this.count = Array.from({ length: most }, (_, i) => most - i).find((n) => frames % n === 0)!;
     this.#encoder = vae.encoder;
+    this.#pin = vae.store.pin();
     this.#dtype = dtype;
     this.#input = Tensor.empty(device, [this.count, height, width, 3], dtype, "pictures to encode");
   }
@@ -70,6 +72,7 @@ export class FrameEncoder implements Disposable {
     this.#encoded?.check.dispose();
     this.#encoded?.recording.dispose();
     this.#encoded = undefined;
+    this.#pin[Symbol.dispose]();
     this.#input.dispose();
   }
 

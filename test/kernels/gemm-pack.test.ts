@@ -57,7 +57,7 @@ describe("packGemm", () => {
     const device = await testDevice();
     using raw = Tensor.from(device, count(64), [8, 8], "f32", "big.weight");
     expect(() => withLimits(device, { maxBinding: 128 }, () => packGemm([raw], "f32", false, "big"))).toThrow(
-      'big: f32[8, 8] "big.weight" exceeds the adapter\'s largest binding of 128 bytes; load the weights as f16',
+      'big: f32[8, 8] "big.weight" exceeds the adapter\'s largest binding of 128 bytes; load the weights as f16 (--weights f16)',
     );
   });
 });

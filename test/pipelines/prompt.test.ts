@@ -133,7 +133,7 @@ describe.each(["tiny-a", "tiny-b"])("encodePrompt on %s", (model) => {
     device = await testDevice();
     fixture = await Fixture.open("prompts.safetensors");
     files = await openModel({ model: await openFolder(fixturePath(model)) });
-    models = buildModels(device, files.configs, { dtype: "f32" });
+    models = buildModels(device, files.configs, { storage: { weights: "f32" } });
     await models.stores.text.load(files.weights.text);
     parts = { device, dtype: "f32", tokenizer: files.tokenizer, text: models.text };
   });
