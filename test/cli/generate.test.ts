@@ -214,7 +214,7 @@ describe("kineograph plan and devices", () => {
     };
     expect(plan.parameters["unet"]! / 1e6).toBeCloseTo(859.5, 1);
     expect(plan.parameters["motion"]! / 1e6).toBeCloseTo(453.2, 1);
-    expect(plan.stages.map((s) => s.name)).toEqual(["text", "denoise", "decode"]);
+    expect(plan.stages.map((s) => s.name)).toEqual(["load", "text", "denoise", "decode"]);
     expect(plan.pipelines).toBeLessThanOrEqual(40);
     expect(plan.peakBytes).toBeGreaterThan(plan.weightBytes);
   });
