@@ -138,6 +138,20 @@ function choose(c: Capabilities, o: Operands, rows: number, outputs: number): Ge
 const QUADS = { 1: shaders["lib/quad-f16-1"], 2: shaders["lib/quad-f16-2"], 4: shaders["lib/quad-f16-4"] };
 const SPREADS = { 1: shaders["lib/spread-1"], 2: shaders["lib/spread-2"] };
 
+/** Reading of activations, from one source and the other; as the shaders stand, f32 in units of four. */
+const LOADS = {
+  fours: {
+    any: { four: shaders["lib/four-any"], four2: shaders["lib/four2-any"] },
+    f16: { four: shaders["lib/four-f16"], four2: shaders["lib/four2-f16"] },
+    f32: {},
+  },
+  octets: {
+    any: { octet: shaders["lib/octet-any"], octet2: shaders["lib/octet2-any"] },
+    f16: { octet: shaders["lib/octet-f16"], octet2: shaders["lib/octet2-f16"] },
+    f32: {},
+  },
+} as const;
+
 /** What a kernel is specialised for. */
 interface Operands {
   readonly dtype: DType;
@@ -157,17 +171,18 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
   }
   const panel = packed.shape[3]!;
   const half = packed.dtype === "f16";
-  const wide = dtype === "f32" ? 4 : 8;
+  // The channels of a load: 4 in gemm-cpu, 8 in the others; f16 pixels that are no multiple of it are read one by one.
+  const wide = variant === "cpu" || dtype === "f32" ? 4 : 8;
   const any = c1 % wide !== 0 || c2 % wide !== 0;
+  const units = dtype === "f32" ? "vec4<f32>" : variant === "cpu" ? "vec2<u32>" : "vec4<u32>";
   const common: Replacements = {
     T: dtype,
-    X: any ? dtype : dtype === "f32" ? "vec4<f32>" : "vec4<u32>",
+    X: any ? dtype : units,
     CONCAT: c2 > 0,
     GEGLU: geglu,
     ACTIVATION: activation,
     finish: shaders["lib/finish"] + shaders["lib/activations"],
-    ...(any ? { octet: shaders["lib/octet-any"], octet2: shaders["lib/octet2-any"] } : {}),
-    ...(!any && dtype === "f16" ? { octet: shaders["lib/octet-f16"], octet2: shaders["lib/octet2-f16"] } : {}),
+    ...LOADS[variant === "cpu" ? "fours" : "octets"][any ? "any" : dtype === "f16" ? "f16" : "f32"],
   };
   if (variant === "gpu" || variant === "matrix") {
     const shader = variant === "gpu" ? shaders["gemm-gpu"] : shaders["gemm-matrix"];

@@ -1,5 +1,5 @@
 // gemm.wgsl for software adapters with subgroups of 8 (llvmpipe), where a load costs as much as a dozen multiplications.
-// The idea: no value is loaded twice. A subgroup owns 16 output pixels × one panel of columns; a lane loads 8 channels of
+// The idea: no value is loaded twice. A subgroup owns 16 output pixels × one panel of columns; a lane loads 4 channels of
 // "its" pixels and its own columns of the weights, and shuffles hand the pixels' values round. Everything else stays in
 // registers. On llvmpipe some twice as fast as gemm-block.wgsl, and with f16 weights twice as fast again as with f32.
 enable subgroups;
@@ -56,19 +56,13 @@ struct Params {
 @group(0) @binding(6) var<storage, read> residual: array<T>;
 @group(0) @binding(7) var<storage, read_write> y: array<T>;
 
-// Channels c … c + 7 of a pixel.
-struct Octet {
-  lo: vec4<f32>,
-  hi: vec4<f32>,
+// Four channels of a pixel, at element i; `left` channels of the pixel remain.
+fn four(i: u32, left: u32) -> vec4<f32> {
+  return x[i / 4u];
 }
 
-// The octet at element i; `left` channels of the pixel remain.
-fn octet(i: u32, left: u32) -> Octet {
-  return Octet(x[i / 4u], x[i / 4u + 1u]);
-}
-
-fn octet2(i: u32, left: u32) -> Octet {
-  return Octet(x2[i / 4u], x2[i / 4u + 1u]);
+fn four2(i: u32, left: u32) -> vec4<f32> {
+  return x2[i / 4u];
 }
 
 // Rows k … k + 3 of all panels, this lane's columns.
@@ -128,35 +122,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let ix = ox + tap % p.kernel_w;
     let inside = vec2<f32>((iy < vec2<u32>(p.in_h)) & (ix < vec2<u32>(p.in_w)));
     let source = select(vec2<u32>(), (frame * p.bound_rows + quotient(iy * p.src_h, p.in_h) - p.first_src) * p.src_w + quotient(ix * p.src_w, p.in_w), inside > vec2<f32>());
-    for (var c = 0u; c < p.c_padded; c += 8u) {
-      var a0 = octet(p.x_start + source.x * p.c1 + c, p.c1 - c);
-      var a1 = octet(p.x_start + source.y * p.c1 + c, p.c1 - c);
+    for (var c = 0u; c < p.c_padded; c += 4u) {
+      var a0 = four(p.x_start + source.x * p.c1 + c, p.c1 - c);
+      var a1 = four(p.x_start + source.y * p.c1 + c, p.c1 - c);
       if (CONCAT && c >= p.c1) {
-        a0 = octet2(p.x2_start + source.x * p.c2 + c - p.c1, p.c1 + p.c2 - c);
-        a1 = octet2(p.x2_start + source.y * p.c2 + c - p.c1, p.c1 + p.c2 - c);
+        a0 = four2(p.x2_start + source.x * p.c2 + c - p.c1, p.c1 + p.c2 - c);
+        a1 = four2(p.x2_start + source.y * p.c2 + c - p.c1, p.c1 + p.c2 - c);
       }
-      let lo = quad(k, lane);
-      multiply(&acc0, a0.lo * inside.x, lo);
-      multiply(&acc1, a1.lo * inside.y, lo);
-      let hi = quad(k + 4u, lane);
-      multiply(&acc0, a0.hi * inside.x, hi);
-      multiply(&acc1, a1.hi * inside.y, hi);
-      k += 8u;
+      let b = quad(k, lane);
+      multiply(&acc0, a0 * inside.x, b);
+      multiply(&acc1, a1 * inside.y, b);
+      k += 4u;
     }
   }
   let n = group.y * p.panel + lane * COLUMNS;
-  for (var r = 0u; r < 16u; r++) {
-    if (first + r >= total || n >= p.outputs) {
-      break;
-    }
-    // A choice among registers: indexing an array by a variable would put it into memory.
-    var sum = select(acc1[0], acc0[0], r == 0u);
-    for (var i = 0u; i < 8u; i++) {
-      sum = select(sum, acc0[i], r == i);
-    }
-    for (var i = 0u; i < 8u; i++) {
-      sum = select(sum, acc1[i], r == i + 8u);
-    }
-    finish(spread(sum), first + r, n);
+  // Into memory once: sums that are indexed by a variable could not stay in registers through the loop above.
+  var sums: array<V, 16>;
+  for (var i = 0u; i < 8u; i++) {
+    sums[i] = acc0[i];
+    sums[i + 8u] = acc1[i];
+  }
+  let count = select(0u, min(16u, total - first), n < p.outputs);
+  for (var r = 0u; r < count; r++) {
+    finish(spread(sums[r]), first + r, n);
   }
 }
