@@ -73,7 +73,7 @@ export {
 } from "./pipelines/animatediff.js";
 export type { Condition } from "./pipelines/condition.js";
 export type { Conditioning, Denoiser, DenoiserOptions, TextConditioning } from "./pipelines/denoiser.js";
-export type { Run, Window, WindowSchedule } from "./pipelines/windows.js";
+export type { Window, WindowSchedule } from "./pipelines/windows.js";
 export type { LatentSlots } from "./pipelines/latents.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
 export {

@@ -10,10 +10,14 @@ export class UsageError extends Error {
 /** Ctrl-C or a request to end: exit status 128 + the signal's number. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";
+  readonly signal: "SIGINT" | "SIGTERM";
   readonly status: number;
 
-  constructor(signal: "SIGINT" | "SIGTERM") {
-    super(signal === "SIGINT" ? "interrupted; nothing was written" : "terminated; nothing was written");
+  /** `kept` says what there is of the work. */
+  constructor(signal: "SIGINT" | "SIGTERM", kept?: string) {
+    const how = signal === "SIGINT" ? "interrupted" : "terminated";
+    super(kept === undefined ? `${how}; nothing was written` : `${how} ${kept}`);
+    this.signal = signal;
     this.status = signal === "SIGINT" ? 130 : 143;
   }
 }

@@ -1,12 +1,15 @@
 // kineograph generate: prompt → animation file, with progress, timings and the recipe inside.
 
 import type { Device } from "../gpu/device.js";
-import type { FramesEvent, GenerationEvent } from "../pipelines/animatediff.js";
+import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js";
 import type { VideoSource } from "../io/video.js";
 import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
+import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
-import { bytes, count, seconds } from "./format.js";
+import { follow } from "./follow.js";
+import { bytes, count } from "./format.js";
 import { interruptible } from "./interrupt.js";
+import { Keeper } from "./keeper.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
@@ -40,6 +43,9 @@ export interface Report {
   readonly pipelines: number;
   readonly warnings: readonly string[];
 }
+
+/** Previews are as large as the latents; so many times they can be looked at. */
+const PREVIEW_SCALE = 4;
 
 export async function generate(prompt: string, a: RunArguments): Promise<void> {
   const terminal = new Terminal({ quiet: a.quiet });
@@ -86,6 +92,9 @@ export interface Produced {
 export interface Prepared {
   readonly targets: readonly OutputTarget[];
   readonly video: VideoSource | undefined;
+  /** Where --preview is written. */
+  readonly preview: OutputTarget | undefined;
+  readonly keeper: Keeper;
 }
 
 /** @throws UsageError, OutputError or PictureError for what cannot be read or written */
@@ -93,7 +102,12 @@ export async function prepare(a: RunArguments, outputs: readonly string[]): Prom
   const targets: OutputTarget[] = [];
   for (const output of outputs) targets.push(await outputTarget(output));
   if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
-  return { targets, video: await openInitVideo(a) };
+  return {
+    targets,
+    video: await openInitVideo(a),
+    preview: a.preview === undefined ? undefined : await outputTarget(a.preview),
+    keeper: await Keeper.open(a.resume, outputs[0]!),
+  };
 }
 
 /** A model that is loaded, for one run after another. */
@@ -120,7 +134,7 @@ export async function openSession(
   return { device, paths, pipeline, info, seconds: time, [Symbol.dispose]: () => pipeline.dispose() };
 }
 
-/** One run of a loaded model, to its frames. */
+/** One run of a loaded model, to its frames; where it goes on with another, from that one's state. */
 export async function render(
   { pipeline }: Session,
   prompt: string,
@@ -128,11 +142,13 @@ export async function render(
   source: VideoSource | undefined,
   terminal: Terminal,
   signal: AbortSignal,
+  { resume, onStep }: { readonly resume?: RunState | undefined; onStep?(event: StepEvent): Promise<void> } = {},
 ): Promise<FramesEvent> {
   const options = generateOptions(prompt, a, signal);
   const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
   for (const note of video?.notes ?? []) terminal.warn(note);
-  const result = await follow(pipeline.generate({ ...options, ...videoOptions(video, a) }), terminal);
+  const events = pipeline.generate({ ...options, ...videoOptions(video, a), ...(resume && { resume }) });
+  const result = await follow(events, terminal, onStep);
   for (const warning of result.warnings) terminal.warn(warning);
   return result;
 }
@@ -142,20 +158,29 @@ export async function perform(
   session: Session,
   prompt: string,
   a: RunArguments,
-  { targets, video }: Prepared,
+  { targets, video, preview, keeper }: Prepared,
   terminal: Terminal,
   signal: AbortSignal,
   start: number,
 ): Promise<Produced> {
   const { device, paths, info } = session;
   device.resetCounts();
-  const result = await render(session, prompt, a, video, terminal, signal);
+  if (a.resume !== undefined) terminal.say(`resume    ${keeper.beginning}`);
+  const onStep = async (event: StepEvent) => {
+    await keeper.step(event);
+    if (preview) await preview.write(enlarged(await event.preview(), PREVIEW_SCALE), { fps: a.fps, signal });
+  };
+  const watched = { resume: keeper.resumed, onStep };
+  const result = await render(session, prompt, a, video, terminal, signal, watched).catch(async (error: unknown) => {
+    throw await keeper.stopped(error);
+  });
   const encodeStart = performance.now();
   terminal.refresh("encode", 0);
   const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
   const written: string[] = [];
   for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
   if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
+  await keeper.done();
   const encodeSeconds = elapsed(encodeStart);
   terminal.done("encode", encodeSeconds);
   const output = written[0] ?? "";
@@ -214,45 +239,17 @@ async function load(
   }
 }
 
-/** Follows a run to its frames. */
-async function follow(events: AsyncIterable<GenerationEvent>, terminal: Terminal): Promise<FramesEvent> {
-  terminal.refresh("denoise", 0, "text first; shaders new to this driver are compiled now");
-  let spent = 0;
-  let inStep = 0;
-  for await (const event of events) {
-    if (event.type === "frames") {
-      terminal.done("text", event.seconds.text);
-      if (event.seconds.video !== undefined) terminal.done("video", event.seconds.video, "encoded");
-      terminal.done("denoise", event.seconds.denoise, `${event.timesteps.length} steps`);
-      terminal.done(
-        "decode",
-        event.seconds.decode,
-        `${event.frames.count} frames of ${event.frames.width}x${event.frames.height}`,
-      );
-      return event;
+/** Each pixel `scale` × `scale` times. */
+function enlarged({ width, height, count: frames, rgba }: Frames, scale: number): Frames {
+  const pixels = new Uint32Array(rgba.buffer, rgba.byteOffset, frames * height * width);
+  const [w, h] = [width * scale, height * scale];
+  const out = new Uint32Array(frames * h * w);
+  for (let f = 0; f < frames; f++)
+    for (let y = 0; y < h; y++) {
+      const row = (f * height + Math.floor(y / scale)) * width;
+      for (let x = 0; x < w; x++) out[(f * h + y) * w + x] = pixels[row + Math.floor(x / scale)]!;
     }
-    if (event.type === "window") {
-      inStep += event.seconds;
-      const left = ((spent + inStep) / event.done) * (event.count - event.done);
-      terminal.refresh("denoise", event.done / event.count, `window ${event.done}/${event.count}, ${leftText(left)}`);
-      continue;
-    }
-    const done = event.index + 1;
-    spent += event.seconds;
-    inStep = 0;
-    const left = (spent / done) * (event.count - done);
-    terminal.step(`step ${done} of ${event.count}, timestep ${event.timestep}: ${seconds(event.seconds)}`);
-    terminal.refresh(
-      done < event.count ? "denoise" : "decode",
-      done < event.count ? done / event.count : 0,
-      done < event.count ? `${done}/${event.count}, ${leftText(left)}` : "",
-    );
-  }
-  throw new Error("the pipeline ended without frames");
-}
-
-function leftText(left: number): string {
-  return `about ${seconds(left)} left`;
+  return { width: w, height: h, count: frames, rgba: new Uint8Array(out.buffer) };
 }
 
 function reportOf(r: {

@@ -8,6 +8,7 @@ import { LATER_OPTIONS, notYet } from "./later.js";
 import { addMemoryOptions, type MemoryArguments } from "./options-memory.js";
 import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
+import { addLongOptions, addProgressOptions, longOptions, type LongArguments } from "./options-long.js";
 import { integer, number, oneOf } from "./values.js";
 
 /** A LoRA of the command line. */
@@ -17,7 +18,7 @@ export interface LoraArgument {
 }
 
 /** Options of `generate` and `plan`, as parsed. */
-export interface RunArguments extends MemoryArguments, PromptArguments, VideoArguments {
+export interface RunArguments extends LongArguments, MemoryArguments, PromptArguments, VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -92,13 +93,14 @@ export function addRunOptions(command: Command): Command {
       oneOf("linear", "scaled_linear", "squaredcos_cap_v2"),
     );
   addVideoOptions(command);
-  command
+  addLongOptions(command)
     .optionsGroup("Output:")
     .option(
       "-o, --output <path>",
       "by suffix: .png animated PNG, .gif, .webp (sharp), .mp4 and .webm (ffmpeg); a path ending in / becomes a folder of frames (default: kineograph-<seed>.png)",
     )
-    .option("--latents-out <file>", "also write the last latents, as safetensors")
+    .option("--latents-out <file>", "also write the last latents, as safetensors");
+  addProgressOptions(command)
     .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")
     .option("--json", "print one JSON object on stdout")
     .option("-q, --quiet", "no progress")
@@ -134,6 +136,7 @@ export function generateOptions(prompt: string, a: RunArguments, signal?: AbortS
     betaSchedule,
     motionNorm,
     ...promptOptions(a),
+    ...longOptions(a),
     signal,
   };
   return {

@@ -5,6 +5,7 @@ import type { FramesEvent } from "../pipelines/animatediff.js";
 import type { ModelInfo } from "../pipelines/load.js";
 import { version } from "../version.js";
 import type { RunArguments } from "./options.js";
+import { longRecipe } from "./options-long.js";
 import type { ModelPaths } from "./sources.js";
 
 /** Everything that made a clip; paths only where they were given, so that a bundled model is found anywhere. */
@@ -50,6 +51,7 @@ export function recipeOf(run: {
     ...(s.strength !== undefined && { strength: s.strength }),
     ...(s.enforceSteps && { enforceSteps: true }),
     ...(a.bundledLora === false && { noLora: true }),
+    ...longRecipe(a),
     version,
     ...Object.fromEntries(hashes),
     ...(info.embeddings.length > 0 && { embeddingSha256: info.embeddings.map((e) => e.hash) }),

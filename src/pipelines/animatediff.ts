@@ -11,17 +11,19 @@ import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
 import { prepareText, type CrossAttention } from "../nn/attention.js";
-import { makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
+import { lastNoiseLevel, makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import type { Condition } from "./condition.js";
 import { makeConditions, settleInputs, textReaders } from "./control/conditions.js";
-import { copy, Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
-import type { Frames, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
+import { Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
+import { Clock, denoise } from "./denoising.js";
+import type { Frames, GenerationEvent } from "./events.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
-import { initialLatents } from "./initial.js";
+import { initialNoise } from "./initial.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
+import { windowSchedule } from "./long.js";
 import {
   schedulerOptions,
   schedulerSteps,
@@ -34,9 +36,10 @@ import { Previewer } from "./preview.js";
 import type { LoraInfo, LoraSource } from "./loras.js";
 import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
 import { chunksOf, encodePrompt, tokenizePrompt } from "./prompt.js";
+import { checkResumable, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
+import { interpolateStates, stack, stopsOf } from "./travel.js";
 import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
-import { wholeClip } from "./windows.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 
@@ -57,6 +60,8 @@ export interface PipelineParts {
   readonly motionNorm: "joint" | "frame";
   /** Changes the LoRAs in the weights; absent in a plan. */
   readonly loras?: LoraStack;
+  /** Tells the files apart from others: a state of a run goes on only with the same. */
+  readonly identity?: string;
   /** Frees the weights. */
   dispose(): void;
 }
@@ -88,12 +93,7 @@ export class AnimateDiffPipeline implements Disposable {
 
   /** The sampler of a run. */
   scheduler(s: Settings): Scheduler {
-    const config = {
-      ...this.parts.scheduler,
-      beta_schedule: s.betaSchedule,
-      ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }),
-    };
-    return makeScheduler(s.scheduler, config, schedulerSteps(s), schedulerOptions(s));
+    return makeScheduler(s.scheduler, this.#schedulerConfig(s), schedulerSteps(s), schedulerOptions(s));
   }
 
   /** Latents `[frames, h, w, 4]` of a run. */
@@ -112,13 +112,16 @@ export class AnimateDiffPipeline implements Disposable {
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
+    const window = windowSchedule(s)(0)[0]!.frames.length;
     const inputs = settleInputs(options, {
       steps: scheduler.timesteps.length,
       frames: s.frames,
-      window: s.frames,
+      window,
       unet: this.parts.unet.config,
       dtype: this.parts.dtype,
     });
+    const run = await describeRun({ ...s, video: options.video, controls: options.controls }, this.#identity());
+    if (options.resume) checkResumable(options.resume, run);
     const warnings = this.#warnings(s);
     using owned = new DisposableList();
     this.#runs++;
@@ -137,28 +140,49 @@ export class AnimateDiffPipeline implements Disposable {
     const conditions = await makeConditions(inputs, {
       ...this.parts,
       settings: s,
-      window: s.frames,
+      window,
       timesteps: scheduler.timesteps,
       finite: (c, stage) => this.#finite(c, stage, signal),
     });
     for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
     const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, conditions));
     const encoding = new Clock();
-    const first = options.video
-      ? await this.#encode(coverClip(options.video, s.width, s.height), {
-          scheduler,
-          generator,
-          shape: slots.shape,
-          signal,
-        })
-      : initialLatents(generator, slots.shape, scheduler);
-    slots.upload("sample", first);
+    const noise = options.video ? undefined : initialNoise(generator, slots.shape, s);
+    if (options.resume) {
+      slots.restore(options.resume.slots);
+      generator.setState(options.resume.generator);
+    } else
+      slots.upload(
+        "sample",
+        noise?.map((v) => v * scheduler.initNoiseSigma) ??
+          (await this.#encode(coverClip(options.video!, s.width, s.height), {
+            scheduler,
+            generator,
+            shape: slots.shape,
+            signal,
+          })),
+      );
     await vae.store.rest();
     const video = encoding.lap();
     device.trim();
-    let denoise = 0;
-    for await (const event of this.#denoise({ scheduler, slots, denoiser, generator, signal })) {
-      if (event.type === "step") denoise += event.seconds;
+    let denoising = 0;
+    const loop = denoise({
+      device,
+      settings: s,
+      scheduler,
+      denoiser,
+      slots,
+      generator,
+      noise,
+      lastLevel: lastNoiseLevel(this.#schedulerConfig(s)),
+      run,
+      done: options.resume?.done ?? 0,
+      signal,
+      finite: (counted, stage) => this.#finite(counted, stage, signal),
+      preview: (latents) => this.#previewer.run(latents),
+    });
+    for await (const event of loop) {
+      if (event.type === "step") denoising += event.seconds;
       yield event;
     }
     clock.lap();
@@ -176,7 +200,7 @@ export class AnimateDiffPipeline implements Disposable {
       latentShape: [1, c, f, h, w],
       settings: s,
       timesteps: scheduler.timesteps,
-      seconds: { text, ...(options.video && { video }), denoise, decode: clock.lap() },
+      seconds: { text, ...(options.video && { video }), denoise: denoising, decode: clock.lap() },
       warnings,
     };
   }
@@ -192,16 +216,24 @@ export class AnimateDiffPipeline implements Disposable {
   ): { conditioning: Conditioning; check: Tensor } {
     const { device, unet, dtype } = this.parts;
     const guided = s.guidance > 1;
-    const chunks = chunksOf(this.parts, guided ? [s.prompt, s.negative] : [s.prompt], s);
+    const stops = stopsOf(s);
+    const prompts = stops.map((stop) => stop.prompt);
+    const chunks = chunksOf(this.parts, guided ? [...prompts, s.negative] : prompts, s);
     return device.scope(() => {
-      // clip skip applies to the prompt, never to the negative prompt (diffusers).
-      const positive = encodePrompt(this.parts, s.prompt, { ...s, chunks });
-      const states = guided
-        ? stack(encodePrompt(this.parts, s.negative, { ...s, chunks, clipSkip: 0 }), positive)
+      // clip skip applies to the prompts, never to the negative prompt (diffusers).
+      const states = prompts.map((prompt) => encodePrompt(this.parts, prompt, { ...s, chunks }));
+      const travels = stops.length > 1;
+      const positive = travels ? interpolateStates(states, stops, s.frames) : states[0]!;
+      const all = guided
+        ? stack(encodePrompt(this.parts, s.negative, { ...s, chunks, clipSkip: 0 }), travels ? s.frames : 1, positive)
         : positive;
-      const times = unet.timeEmbeddings(device, timesteps, dtype);
-      const keyValues = prepareText([...unet.crossAttentions, ...readers], states);
-      return { conditioning: { text: { per: "clip", keyValues }, times }, check: countNonFinite(states) };
+      const conditioning: Conditioning = {
+        text: travels
+          ? { per: "frame", states: all }
+          : { per: "clip", keyValues: prepareText([...unet.crossAttentions, ...readers], all) },
+        times: unet.timeEmbeddings(device, timesteps, dtype),
+      };
+      return { conditioning, check: countNonFinite(all) };
     });
   }
 
@@ -214,7 +246,7 @@ export class AnimateDiffPipeline implements Disposable {
     conditions: readonly Condition[] = [],
   ): Denoiser {
     const { unet, dtype } = this.parts;
-    const windows = wholeClip(settings.frames);
+    const windows = windowSchedule(settings);
     return new Denoiser({ unet, dtype, settings, scheduler, conditioning, conditions, windows, slots });
   }
 
@@ -239,39 +271,19 @@ export class AnimateDiffPipeline implements Disposable {
     this.dispose();
   }
 
-  /** The sampler's steps, from the slots' `sample` on. */
-  async *#denoise(run: {
-    readonly scheduler: Scheduler;
-    readonly slots: LatentSlots;
-    readonly denoiser: Denoiser;
-    readonly generator: TorchGenerator;
-    readonly signal: AbortSignal | undefined;
-  }): AsyncGenerator<StepEvent | WindowEvent, void, undefined> {
-    const { scheduler, slots, denoiser, generator, signal } = run;
-    const { timesteps } = scheduler;
-    const size = slots.shape.reduce((n, d) => n * d, 1);
-    const all = timesteps.reduce((n, _, i) => n + denoiser.windows(i).length, 0);
-    let done = 0;
-    for (const [index, timestep] of timesteps.entries()) {
-      const windows = denoiser.windows(index);
-      let earlier = 0; // time of the step's windows; what the consumer does between them does not count
-      let clock = new Clock();
-      for (const window of windows) {
-        denoiser.evaluate(index, window);
-        done++;
-        if (windows.length === 1) continue;
-        await this.parts.device.drain(signal);
-        const seconds = clock.lap();
-        earlier += seconds;
-        yield { type: "window", index, done, count: all, seconds };
-        clock = new Clock();
-      }
-      if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
-      using finite = denoiser.step(index);
-      await this.#finite(finite, `the UNet at step ${index + 1} (timestep ${timestep})`, signal);
-      const preview = () => this.#previewer.run(slots.get("x0"));
-      yield { type: "step", index, count: timesteps.length, timestep, seconds: earlier + clock.lap(), preview };
-    }
+  /** What tells this model from others. */
+  #identity(): string {
+    const { identity, loras } = this.parts;
+    return JSON.stringify([identity, loras?.info.map((l) => [l.hash, l.weight])]);
+  }
+
+  /** The model's noise schedule with what a run changes in it. */
+  #schedulerConfig(s: Settings): SchedulerConfig {
+    return {
+      ...this.parts.scheduler,
+      beta_schedule: s.betaSchedule,
+      ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }),
+    };
   }
 
   /** The first sample of video to video, torch's layout. */
@@ -323,33 +335,11 @@ export class AnimateDiffPipeline implements Disposable {
       if (truncatedText !== undefined && truncatedText !== "")
         warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
     };
-    check("prompt", s.prompt);
+    for (const { frame, prompt } of stopsOf(s)) check(frame === 0 ? "prompt" : `prompt at frame ${frame}`, prompt);
     if (s.guidance > 1) check("negative prompt", s.negative);
     else if (s.negative !== "")
       warnings.push("the negative prompt has no effect at guidance 1; it takes guidance above 1");
     return warnings;
-  }
-}
-
-/** `a` then `b` along the first dimension. */
-function stack(a: Tensor, b: Tensor): Tensor {
-  const [n = 0, ...rest] = a.shape;
-  const y = Tensor.empty(a.device, [n + (b.shape[0] ?? 0), ...rest], a.dtype, a.label);
-  copy(a, 0, y, 0, a.bytes);
-  copy(b, 0, y, a.bytes, b.bytes);
-  return y;
-}
-
-/** Wall-clock time between laps. */
-class Clock {
-  #since = performance.now();
-
-  /** Seconds since the last lap, or since the start. */
-  lap(): number {
-    const now = performance.now();
-    const seconds = (now - this.#since) / 1000;
-    this.#since = now;
-    return seconds;
   }
 }
 

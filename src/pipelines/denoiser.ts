@@ -3,19 +3,22 @@
 // copied to fixed places before, what does not (the text's keys and values, the timesteps' embeddings) was computed once.
 
 import { cast } from "../../kernels/elementwise.js";
+import { copy, copyRows } from "../../kernels/copy.js";
 import { countNonFinite } from "../../kernels/finite.js";
 import { fuseFrames } from "../../kernels/fuse-frames.js";
 import { guidance } from "../../kernels/latents.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
 import type { Device, Recording } from "../gpu/device.js";
+import { fusionRuns, runsOf } from "../models/unet/frame-windows.js";
 import type { UNetInputs, UNetMotionModel } from "../models/unet/unet.js";
 import { prepareText, type TextKeyValues } from "../nn/attention.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Condition } from "./condition.js";
+import { attentionWindows } from "./long.js";
 import type { LatentSlots } from "./latents.js";
 import type { Settings } from "./options.js";
-import { fusionRuns, isWhole, runsOf, type Window, type WindowSchedule } from "./windows.js";
+import { isWhole, type Window, type WindowSchedule } from "./windows.js";
 
 /** What the text says, with guidance the negative one first. */
 export type TextConditioning =
@@ -197,11 +200,16 @@ export class Denoiser implements Disposable {
   #record(acting: readonly Condition[]): Tensor {
     const { unet, settings, conditioning } = this.#options;
     const readers = [...unet.crossAttentions, ...new Set(acting.flatMap((c) => c.crossAttentions))];
+    const attention = attentionWindows(settings);
     return this.#device.scope(() => {
       const inputs: UNetInputs = {
         time: this.#time,
         text: conditioning.text.per === "clip" ? conditioning.text.keyValues : prepareText(readers, this.#states!),
-        clip: { frames: this.#input.shape[0]! / (this.#guided ? 2 : 1), norm: settings.motionNorm },
+        clip: {
+          frames: this.#input.shape[0]! / (this.#guided ? 2 : 1),
+          norm: settings.motionNorm,
+          ...(attention && { windows: attention }),
+        },
       };
       const additions = acting.map((c) => c.record(this.#input, inputs));
       return unet.forward(this.#input, { ...inputs, additions });
@@ -211,16 +219,5 @@ export class Denoiser implements Disposable {
 
 /** Copies the entries `frames` of x's first dimension, counted from `fromRow`, to consecutive ones of y from `toRow` on. */
 function gather(x: Tensor, fromRow: number, y: Tensor, toRow: number, frames: readonly number[]): void {
-  const bytes = x.bytes / (x.shape[0] ?? 1);
-  for (const { at, frame, count } of runsOf(frames))
-    copy(x, (fromRow + frame) * bytes, y, (toRow + at) * bytes, count * bytes);
-}
-
-/** Copies a range of bytes between tensors. */
-export function copy(from: Tensor, fromByte: number, to: Tensor, toByte: number, bytes: number): void {
-  const [a, b] = [from.binding(), to.binding()];
-  from.device.copy(
-    { ...a, offset: a.offset + fromByte, size: bytes },
-    { ...b, offset: b.offset + toByte, size: bytes },
-  );
+  for (const { at, frame, count } of runsOf(frames)) copyRows(x, fromRow + frame, y, toRow + at, count);
 }

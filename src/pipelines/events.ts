@@ -1,6 +1,7 @@
 // What a run tells while it goes on. The frames come last.
 
 import type { Settings } from "./options.js";
+import type { RunState } from "./run-state.js";
 
 /** Pictures of one clip. */
 export interface Frames {
@@ -34,6 +35,8 @@ export interface StepEvent {
   readonly seconds: number;
   /** The present estimate as pictures at the latents' size, by a linear map: no network is evaluated. */
   preview(): Promise<Frames>;
+  /** What `resume` takes to go on from here. To be called before the next event is asked for. */
+  state(): Promise<RunState>;
 }
 
 /** The run is over. */

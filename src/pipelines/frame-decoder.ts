@@ -2,6 +2,7 @@
 // frames, replayed for the others.
 
 import { cast } from "../../kernels/elementwise.js";
+import { copy } from "../../kernels/copy.js";
 import { countNonFinite } from "../../kernels/finite.js";
 import { linearCombination } from "../../kernels/linear-combination.js";
 import { toPixels } from "../../kernels/pixels.js";
@@ -9,7 +10,6 @@ import type { Recording } from "../gpu/device.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
 import { Tensor } from "../tensor/tensor.js";
-import { copy } from "./denoiser.js";
 
 /** At most so many pixels are decoded at once: a 512 × 512 frame. */
 const MAX_PIXELS = 2 ** 18;

@@ -2,12 +2,12 @@
 // clip. Recorded for the first frames, replayed for the others; the counterpart of frame-decoder.ts.
 
 import { cast } from "../../kernels/elementwise.js";
+import { copy } from "../../kernels/copy.js";
 import { countNonFinite } from "../../kernels/finite.js";
 import type { Device, Recording } from "../gpu/device.js";
 import type { AutoencoderKL, Encoder } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
 import { Tensor } from "../tensor/tensor.js";
-import { copy } from "./denoiser.js";
 
 /** At most so many pixels are encoded at once: a 512 × 512 frame. */
 const MAX_PIXELS = 2 ** 18;

@@ -67,9 +67,27 @@ export class LatentSlots implements Disposable {
     }
   }
 
-  dispose(): void {
+  /** Every slot's values as they are on the device, `[f, h, w, c]`. */
+  async snapshot(): Promise<Map<Slot, Float32Array>> {
+    const values = new Map<Slot, Float32Array>();
+    for (const [slot, t] of new Map(this.#slots)) values.set(slot, await t.read());
+    return values;
+  }
+
+  /** Sets the slots to those of a snapshot, and only those. */
+  restore(values: ReadonlyMap<Slot, Float32Array>): void {
+    this.clear();
+    for (const [slot, v] of values) this.set(slot, Tensor.from(this.#device, v, this.shape, "f32", slot));
+  }
+
+  /** Empties all slots: a run begins anew. */
+  clear(): void {
     for (const t of this.#slots.values()) t.dispose();
     this.#slots.clear();
+  }
+
+  dispose(): void {
+    this.clear();
   }
 
   [Symbol.dispose](): void {

@@ -134,6 +134,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     maxFrames: models.maxFrames,
     motionNorm: options.motionNorm ?? files.motionNorm,
     loras: new LoraStack(device, files, stores, loras),
+    identity: JSON.stringify([files.hashes, dtype]),
     dispose,
   });
   const still = `${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`;

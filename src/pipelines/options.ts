@@ -5,9 +5,11 @@ import type { Emphasis } from "../../kernels/emphasis.js";
 import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
 import type { ControlInputs } from "./control/conditions.js";
+import { settleLong, type LongOptions, type LongSettings } from "./long.js";
+import type { RunState } from "./run-state.js";
 
 /** One run. Sizes are in pixels. */
-export interface GenerateOptions extends ControlInputs {
+export interface GenerateOptions extends LongOptions, ControlInputs {
   readonly prompt: string;
   /** Used only where guidance > 1. */
   readonly negative?: string;
@@ -46,6 +48,8 @@ export interface GenerateOptions extends ControlInputs {
   readonly strength?: number;
   /** With a video: run as many steps as asked for, the last of int(steps / strength). Default false. */
   readonly enforceSteps?: boolean;
+  /** Goes on with an interrupted run of the same model and options. */
+  readonly resume?: RunState;
   /** Cancels between batches of GPU work. */
   readonly signal?: AbortSignal;
 }
@@ -54,9 +58,12 @@ export interface GenerateOptions extends ControlInputs {
 type OptionalSetting = "betaEnd" | "originalSteps" | "strength";
 
 /** Options with every default filled in. */
-export interface Settings extends Required<
-  Omit<GenerateOptions, OptionalSetting | keyof ControlInputs | "signal" | "video">
-> {
+export interface Settings
+  extends
+    LongSettings,
+    Required<
+      Omit<GenerateOptions, keyof LongOptions | keyof ControlInputs | OptionalSetting | "signal" | "video" | "resume">
+    > {
   readonly betaEnd: number | undefined;
   readonly originalSteps: number | undefined;
   /** Defined in video to video. */
@@ -76,13 +83,15 @@ export interface ModelLimits {
 /** Fills in defaults. @throws Error for the first value that cannot work: what it is, what was expected, the cure */
 export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   const { factor, nativeSize, maxFrames } = model;
+  const frames = o.frames ?? o.video?.count ?? 16;
+  wholeNumber(frames, "frames", 1, Number.MAX_SAFE_INTEGER);
   const s: Settings = {
     prompt: o.prompt,
     negative: o.negative ?? "",
     steps: o.steps ?? 4,
     guidance: o.guidance ?? 1,
     seed: o.seed ?? 0,
-    frames: o.frames ?? o.video?.count ?? 16,
+    frames,
     width: o.width ?? nativeSize,
     height: o.height ?? nativeSize,
     scheduler: o.scheduler ?? "lcm",
@@ -95,16 +104,12 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     motionNorm: o.motionNorm ?? model.motionNorm,
     strength: o.video ? (o.strength ?? 0.8) : o.strength,
     enforceSteps: o.enforceSteps ?? false,
+    ...settleLong(o, frames, maxFrames),
   };
   if (typeof s.prompt !== "string") throw new Error("the prompt must be a string");
   wholeNumber(s.steps, "steps", 1, 1000);
-  wholeNumber(s.frames, "frames", 1, Number.MAX_SAFE_INTEGER);
   if (!Number.isFinite(s.guidance) || s.guidance < 0)
     throw new Error(`guidance is ${s.guidance}, expected a number of 0 or more (1 is none)`);
-  if (maxFrames !== undefined && s.frames > maxFrames)
-    throw new Error(
-      `${s.frames} frames are more than the ${maxFrames} positions that the motion module knows; ask for at most ${maxFrames}`,
-    );
   checkVideo(o, s);
   const multiple = Math.max(8, factor);
   for (const side of ["width", "height"] as const) {
@@ -123,7 +128,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   return s;
 }
 
-function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps, frames }: Settings): void {
+function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps, frames, freeInit }: Settings): void {
   if (!video) {
     if (strength !== undefined || enforceSteps === true)
       throw new Error("strength and enforceSteps belong to video to video, and there is no video; leave them out");
@@ -133,6 +138,7 @@ function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps,
     throw new Error(
       `strength is ${strength}, expected a number above 0 (which would change nothing) to 1 (which keeps almost nothing of the video)`,
     );
+  if (freeInit > 1) throw new Error("freeInit begins with noise, video to video with a video; leave one of them out");
   if (video.count !== frames)
     throw new Error(
       `the video has ${video.count} frames, but ${frames} are asked for; bring it to that number first (sampleVideo)`,

@@ -22,12 +22,20 @@ export class LoraStack {
   /** Weights that are not the base's, or may not be. */
   readonly #touched: Readonly<Record<Network, Set<string>>>;
 
+  #info: readonly LoraInfo[];
+
   /** `first` is merged already. */
   constructor(device: Device, files: ModelFiles, stores: Readonly<Record<Network, WeightStore>>, first: Loras) {
     this.#device = device;
     this.#files = files;
     this.#stores = stores;
+    this.#info = first.info;
     this.#touched = { text: new Set(first.changed("text")), unet: new Set(first.changed("unet")), vae: new Set() };
+  }
+
+  /** What is merged. */
+  get info(): readonly LoraInfo[] {
+    return this.#info;
   }
 
   /**
@@ -58,6 +66,7 @@ export class LoraStack {
         this.#touched[network].clear();
         for (const name of next.changed(network)) this.#touched[network].add(name);
       }
+      this.#info = next.info;
       return next.info;
     } finally {
       await next.close();

@@ -1,17 +1,11 @@
-// Which frames of a clip the network sees at once. A clip within the motion modules' reach is one window; longer ones are
-// covered by overlapping windows whose predictions are fused.
+// Which frames of a clip the network is evaluated on together, step by step. A clip within the motion modules' reach is one
+// window; a longer one is covered by overlapping windows whose predictions are fused.
 
-import type { FrameRun } from "../../kernels/fuse-frames.js";
+import { windowsAt, windowStarts, type Window } from "../models/unet/frame-windows.js";
 
-/** Frames that are evaluated together, with the share each prediction has in its frame's. */
-export interface Window {
-  /** Indexes into the clip, in the order in which the motion modules see them; all windows of a run are equally long. */
-  readonly frames: readonly number[];
-  /** One a frame; over all windows of an evaluation a frame's weights add up to 1. */
-  readonly weights: readonly number[];
-}
+export type { Window };
 
-/** The windows of evaluation `index`, counted over the whole run. */
+/** The windows of step `index`; all windows of a run are equally long. */
 export type WindowSchedule = (index: number) => readonly Window[];
 
 /** All frames at once. */
@@ -23,38 +17,34 @@ export function wholeClip(frames: number): WindowSchedule {
   return () => [window];
 }
 
+/** The same windows at every step, from the first frame to the last ("standard static"). */
+export function staticWindows(frames: number, context: number, stride: number): WindowSchedule {
+  const windows = windowsAt(windowStarts(frames, context, stride), context, frames);
+  return () => windows;
+}
+
+/**
+ * Windows spread evenly over the clip taken as a ring, at most `stride` apart, so that its end runs into its beginning
+ * ("uniform looped"). From step to step they are shifted by the fractions 0, 1/2, 1/4, 3/4, 1/8 … of their distance: no
+ * border between windows stays in one place.
+ */
+export function loopedWindows(frames: number, context: number, stride: number): WindowSchedule {
+  const count = Math.ceil(frames / stride);
+  return (index) => {
+    const shift = reversedBits(index);
+    const starts = Array.from({ length: count }, (_, i) => Math.round(((i + shift) * frames) / count) % frames);
+    return windowsAt(starts, context, frames);
+  };
+}
+
 /** Whether a window is the whole clip in order: its prediction is the clip's. */
 export function isWhole({ frames }: Window, count: number): boolean {
   return frames.length === count && frames.every((f, i) => f === i);
 }
 
-/** Consecutive frames of a window that lie next to each other in the clip too. */
-export interface Run {
-  /** Place of the first in the window, its index in the clip, and how many follow it. */
-  readonly at: number;
-  readonly frame: number;
-  readonly count: number;
-}
-
-/** A window cut into runs, as few as possible. */
-export function runsOf(frames: readonly number[]): Run[] {
-  const runs: { at: number; frame: number; count: number }[] = [];
-  for (const [at, frame] of frames.entries()) {
-    const last = runs.at(-1);
-    if (last && last.frame + last.count === frame) last.count++;
-    else runs.push({ at, frame, count: 1 });
-  }
-  return runs;
-}
-
-/** How a window goes into a clip of which the frames in `covered` hold sums already. */
-export function fusionRuns({ frames, weights }: Window, covered: ReadonlySet<number>): FrameRun[] {
-  const runs: { from: number; to: number; weights: number[]; add: boolean }[] = [];
-  for (const [from, to] of frames.entries()) {
-    const last = runs.at(-1);
-    const add = covered.has(to);
-    if (last && last.add === add && last.to + last.weights.length === to) last.weights.push(weights[from]!);
-    else runs.push({ from, to, weights: [weights[from]!], add });
-  }
-  return runs;
+/** The binary digits of n behind the point, mirrored (van der Corput's sequence): 0, 1/2, 1/4, 3/4, 1/8 … */
+function reversedBits(n: number): number {
+  let fraction = 0;
+  for (let unit = 1 / 2, rest = n; rest > 0; unit /= 2, rest = Math.floor(rest / 2)) fraction += (rest % 2) * unit;
+  return fraction;
 }

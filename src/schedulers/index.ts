@@ -11,6 +11,7 @@ import { UniPCMultistepScheduler } from "./unipc.js";
 
 export { applyPlan, MAX_TERMS } from "./plan.js";
 export type { Assignment, HistorySlot, Scheduler, Slot, StepPlan, Terms } from "./plan.js";
+export { lastNoiseLevel } from "./noise-schedule.js";
 export { parseSchedulerConfig } from "./config.js";
 export type { BetaSchedule, PredictionType, SchedulerConfig, TimestepSpacing } from "./config.js";
 export {

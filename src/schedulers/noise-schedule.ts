@@ -4,7 +4,7 @@
  * "squaredcos_cap_v2" is Nichol and Dhariwal's cosine (arXiv 2102.09672); zero terminal SNR is Algorithm 1 of
  * arXiv 2305.08891.
  */
-import type { CommonConfig } from "./config.js";
+import { ConfigReader, type CommonConfig, type SchedulerConfig } from "./config.js";
 import { combine, type Terms } from "./plan.js";
 
 const { fround, sqrt } = Math;
@@ -63,6 +63,13 @@ export function alphasCumprodForSigmas(config: CommonConfig): Float32Array {
 /** σ = √((1 − ᾱ)/ᾱ), the noise level where the sample is x₀ + σ·noise. */
 export function sigmasOf(bar: Float32Array): Float32Array {
   return bar.map((a) => sqrt(fround(fround(1 - a) / a)));
+}
+
+/** Signal and noise at the last training timestep, where FreeInit begins anew; a config that says nothing is SD 1.5's. */
+export function lastNoiseLevel(config: SchedulerConfig): { readonly alpha: number; readonly sigma: number } {
+  const read = new ConfigReader(config, "the noise schedule", []);
+  const common = read.common({ betaStart: 0.00085, betaEnd: 0.012, betaSchedule: "scaled_linear", spacing: "leading" });
+  return signalAndNoise(alphasCumprod(common).at(-1)!);
 }
 
 /** √ᾱ and √(1 − ᾱ) in f32. */

@@ -2,7 +2,9 @@
 // what AnimateDiff adds to Stable Diffusion, and what AnimateLCM distils. Tokens stay where they are: attention strides
 // over frames.
 
+import { copyRows } from "../../../kernels/copy.js";
 import { cast } from "../../../kernels/elementwise.js";
+import { fuseFrames } from "../../../kernels/fuse-frames.js";
 import { SelfAttention } from "../../nn/attention.js";
 import { FeedForward } from "../../nn/feed-forward.js";
 import { Linear } from "../../nn/linear.js";
@@ -11,6 +13,7 @@ import { consume } from "../../nn/step.js";
 import type { Parameter, Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
+import { fusionRuns, runsOf, type Window } from "./frame-windows.js";
 
 export interface MotionModuleConfig {
   readonly channels: number;
@@ -32,6 +35,8 @@ export interface Clip {
   readonly frames: number;
   /** Over what the module's GroupNorm averages: each frame (AnimateDiff's own code) or all of a clip (diffusers). */
   readonly norm: "joint" | "frame";
+  /** Frames attend to each other in these windows, all equally long, whose results are blended (FreeNoise); default all. */
+  readonly windows?: readonly Window[];
 }
 
 class MotionBlock {
@@ -54,7 +59,12 @@ class MotionBlock {
   }
 
   /** `x [clips·frames, positions, c]`, used up. */
-  forward(x: Tensor, frames: number): Tensor {
+  forward(x: Tensor, { frames, windows }: Clip): Tensor {
+    const y = windows ? this.#attendInWindows(x, frames, windows) : this.#attend(x, frames);
+    return consume([y], () => this.#ff.forward(this.#norm3.forward(y), y));
+  }
+
+  #attend(x: Tensor, frames: number): Tensor {
     const [, positions] = x.shape as [number, number];
     let y = x;
     for (const [i, attention] of this.#attentions.entries()) {
@@ -65,7 +75,30 @@ class MotionBlock {
         return attention.overFrames(n, frames, input);
       });
     }
-    return consume([y], () => this.#ff.forward(this.#norm3.forward(y), y));
+    return y;
+  }
+
+  /** Positions count from each window's first frame (diffusers FreeNoiseTransformerBlock). */
+  #attendInWindows(x: Tensor, frames: number, windows: readonly Window[]): Tensor {
+    const { device, shape, dtype } = x;
+    const firsts = Array.from({ length: shape[0]! / frames }, (_, clip) => clip * frames);
+    return consume([x], () => {
+      const sum = Tensor.empty(device, shape, "f32", "blended windows");
+      const covered = new Set<number>();
+      for (const window of windows) {
+        const { length } = window.frames;
+        device.scope(() => {
+          const part = Tensor.empty(device, [firsts.length * length, ...shape.slice(1)], dtype, "window");
+          for (const [clip, first] of firsts.entries())
+            for (const { at, frame, count } of runsOf(window.frames)) copyRows(x, first + frame, part, clip * length + at, count);
+          const y = this.#attend(part, length);
+          for (const [clip, first] of firsts.entries())
+            for (const run of fusionRuns(window, covered)) fuseFrames(y, sum, { ...run, from: clip * length + run.from, to: first + run.to });
+        });
+        for (const frame of window.frames) covered.add(frame);
+      }
+      return dtype === "f32" ? sum : cast(sum, "f16", "blended windows");
+    });
   }
 }
 
@@ -87,13 +120,14 @@ export class MotionModule {
   }
 
   forward(x: Tensor, clip: Clip): Tensor {
-    if (clip.frames > this.#maxFrames)
-      throw new Error(`${clip.frames} frames are more than the ${this.#maxFrames} positions this motion module knows; ask for at most ${this.#maxFrames}`);
+    const together = clip.windows?.[0]?.frames.length ?? clip.frames;
+    if (together > this.#maxFrames)
+      throw new Error(`${together} frames are more than the ${this.#maxFrames} positions this motion module knows; ask for at most ${this.#maxFrames}`);
     const [n, h, w, c] = dims4(x, "MotionModule: x");
     return x.device.scope(() => {
       const framesJointly = clip.norm === "joint" ? clip.frames : 1;
       let y = x.device.scope(() => this.#in.forward(this.#norm.forward(x, { framesJointly })).reshape([n, h * w, c]));
-      for (const block of this.#blocks) y = block.forward(y, clip.frames);
+      for (const block of this.#blocks) y = block.forward(y, clip);
       return this.#out.forward(y.reshape([n, h, w, c]), { residual: x });
     });
   }

@@ -8,7 +8,8 @@ import type { UNetInputs } from "../../models/unet/unet.js";
 import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Condition } from "../condition.js";
-import { copyRows, range, takeRows } from "./rows.js";
+import { copyRows } from "../../../kernels/copy.js";
+import { range, takeRows } from "./rows.js";
 import { inSpan, type Span } from "./span.js";
 
 /** Frames of a clip that a ControlNet sees at once: what it needs while it runs does not grow beyond these. */

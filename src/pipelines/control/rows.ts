@@ -1,13 +1,7 @@
 // Copies of entries of a tensor's first dimension: how frames get to where a recorded evaluation reads them.
 
+import { copyRows } from "../../../kernels/copy.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { copy } from "../denoiser.js";
-
-/** `count` entries of `from`'s first dimension, from `fromRow` on, to `to` from `toRow` on. */
-export function copyRows(from: Tensor, fromRow: number, to: Tensor, toRow: number, count: number): void {
-  const bytes = from.bytes / (from.shape[0] ?? 1);
-  copy(from, fromRow * bytes, to, toRow * bytes, count * bytes);
-}
 
 /** Entries `rows` of x's first dimension as a tensor of their own. */
 export function takeRows(x: Tensor, rows: readonly number[], label = x.label): Tensor {

@@ -1,0 +1,98 @@
+// The state of an unfinished run, as a safetensors file: enough to go on and end in the same bits. Tensors `slot.<name>`
+// f32 [f, h, w, c] (the sampler's memory included) and `generator` (torch's state bytes); what the run was asked for is in
+// the metadata, so that it is not taken up with another model or other options.
+
+import type { ByteSource } from "../io/byte-source.js";
+import { openSafetensors, writeSafetensors } from "../io/safetensors.js";
+import type { Slot } from "../schedulers/index.js";
+import { version } from "../version.js";
+
+/** How far a run is. */
+export interface Progress {
+  /** Steps done. */
+  readonly done: number;
+  /** The sampler's tensors, `[f, h, w, c]`. */
+  readonly slots: ReadonlyMap<Slot, Float32Array>;
+  /** `TorchGenerator.getState()`. */
+  readonly generator: Uint8Array;
+}
+
+/** A run that can go on. */
+export interface RunState extends Progress {
+  readonly shape: readonly [frames: number, h: number, w: number, c: number];
+  /** What determines its result: by name, values as JSON, pictures as hashes. */
+  readonly run: Readonly<Record<string, unknown>>;
+}
+
+const KIND = "kineograph run state";
+
+/** What determines a run's result, comparable by `resumable`. Every setting counts; binary data by its sha256. */
+export async function describeRun(settings: object, model: string): Promise<RunState["run"]> {
+  return { version, model, ...((await plain(settings)) as Record<string, unknown>) };
+}
+
+/** @throws Error naming the first thing in which the state's run is another one than this */
+export function checkResumable(state: RunState, run: RunState["run"]): void {
+  for (const key of new Set([...Object.keys(run), ...Object.keys(state.run)])) {
+    const [before, now] = [state.run[key], run[key]].map((v) => (v === undefined ? "nothing" : JSON.stringify(v)));
+    if (before === now) continue;
+    throw new Error(
+      key === "model"
+        ? "the state to resume is of a run with another model (other files, LoRAs or precision); load what that run used, or start anew without it"
+        : `the state to resume is of another run: its ${key} was ${before}, now it is ${now}; give the same options, or start anew without it`,
+    );
+  }
+}
+
+/** A state as a file. */
+export function encodeRunState({ done, slots, generator, shape, run }: RunState): Uint8Array<ArrayBuffer> {
+  const bytes = (v: Float32Array) => new Uint8Array(v.buffer, v.byteOffset, v.byteLength);
+  return writeSafetensors(
+    [
+      ...[...slots].map(([slot, v]) => ({ name: `slot.${slot}`, dtype: "F32" as const, shape, data: bytes(v) })),
+      { name: "generator", dtype: "U8", shape: [generator.length], data: generator },
+    ],
+    [
+      ["kind", KIND],
+      ["done", String(done)],
+      ["run", JSON.stringify(run)],
+    ],
+  );
+}
+
+/** Reads a state. @throws CheckpointError or Error where the file is none */
+export async function decodeRunState(source: ByteSource): Promise<RunState> {
+  const file = await openSafetensors(source);
+  const done = Number(file.metadata.get("done"));
+  if (file.metadata.get("kind") !== KIND || !Number.isInteger(done))
+    throw new Error(
+      `${source.name} holds tensors, but not the state of a run; give the file that an interrupted run left behind`,
+    );
+  const slots = new Map<Slot, Float32Array>();
+  for (const name of file.tensors.keys())
+    if (name.startsWith("slot.")) slots.set(name.slice("slot.".length) as Slot, await file.readF32(name));
+  return {
+    done,
+    slots,
+    generator: await file.read("generator"),
+    shape: file.info("slot.sample").shape as RunState["shape"],
+    run: JSON.parse(file.metadata.get("run") ?? "{}") as RunState["run"],
+  };
+}
+
+/** A value as JSON has it: keys in order, big integers as text, binary data as its hash. */
+async function plain(value: unknown): Promise<unknown> {
+  if (typeof value === "bigint") return String(value);
+  if (ArrayBuffer.isView(value)) {
+    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
+    const digest = await crypto.subtle.digest("SHA-256", bytes);
+    return Array.from(new Uint8Array(digest), (b) => b.toString(16).padStart(2, "0")).join("");
+  }
+  if (Array.isArray(value)) return Promise.all(value.map(plain));
+  if (typeof value !== "object" || value === null) return value;
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value.constructor.name; // a network: its file is named beside
+  const entries = Object.entries(value)
+    .filter(([, v]) => v !== undefined)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(await Promise.all(entries.map(async ([k, v]) => [k, await plain(v)] as const)));
+}
