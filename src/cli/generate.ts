@@ -142,7 +142,10 @@ export async function render(
   source: VideoSource | undefined,
   terminal: Terminal,
   signal: AbortSignal,
-  { resume, onStep }: { readonly resume?: RunState | undefined; onStep?(event: StepEvent): Promise<void> } = {},
+  {
+    resume,
+    onStep,
+  }: { readonly resume?: RunState | undefined; readonly onStep?: (event: StepEvent) => Promise<void> } = {},
 ): Promise<FramesEvent> {
   const options = generateOptions(prompt, a, signal);
   const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));

@@ -133,13 +133,17 @@ describe("kineograph generate", () => {
     expect(stderr).toMatch(/^warning: the negative prompt has no effect at guidance 1/m);
   });
 
-  it("leaves nothing behind when interrupted, and ends with 130", async () => {
+  it("leaves the state to go on with when interrupted, and ends with 130", async () => {
     const run = kineograph("generate", "a star", ...SMALL, "--scheduler", "ddim", "--steps", "400", "-o", at("a.png"));
     await vi.waitUntil(() => stderr.includes("step 1 of 400"), { timeout: 60_000, interval: 5 });
     process.emit("SIGINT");
-    expect(await run).toEqual({ status: 130, message: "kineograph: interrupted; nothing was written" });
+    const { status, message } = await run;
+    expect(status).toBe(130);
+    expect(message).toMatch(
+      /^kineograph: interrupted after step \d+; the same command with --resume .*a\.png\.resume goes on/,
+    );
     expect(stdout).toBe("");
-    expect(readdirSync(folder)).toEqual([]);
+    expect(readdirSync(folder)).toEqual(["a.png.resume"]);
     expect(process.listenerCount("SIGINT")).toBe(0);
   });
 
