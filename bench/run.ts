@@ -119,7 +119,8 @@ export async function median(n: number, measure: () => Promise<number>): Promise
   return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
-async function measurePeak(device: Device): Promise<Peak> {
+/** What arithmetic and memory reach on this device at best. */
+export async function measurePeak(device: Device): Promise<Peak> {
   let peak: Peak = { gflops: 0, gbps: 0 };
   for (const c of peaks) {
     const bench = await prepare(device, c, "f32");

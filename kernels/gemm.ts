@@ -121,7 +121,8 @@ export function gemm(
 
 /**
  * The fastest variant for these operands:
- *   plain   two sources of which the first does not end on a multiple of eight channels
+ *   plain   two sources of which the first does not end on a multiple of eight channels; software adapters: single
+ *           rows with an activation (the timestep's embedding), not worth the seconds that a pipeline takes to compile
  *   cpu     software adapters with subgroups of 8 lanes
  *   block   other software adapters
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
@@ -129,6 +130,7 @@ export function gemm(
  */
 function choose(c: Capabilities, o: Operands, rows: number, outputs: number): GemmVariant {
   if (o.c2 > 0 && o.c1 % 8 !== 0) return "plain";
+  if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return "plain";
   if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? "cpu" : "block";
   const half = o.dtype === "f16" && o.packed.dtype === "f16";
   return half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16 ? "matrix" : "gpu";

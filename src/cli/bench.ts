@@ -1,7 +1,9 @@
 // kineograph bench: the kernels at the model's real layer shapes, each checked before it is timed.
 
 import { cases } from "../../bench/index.js";
+import { keep } from "../../bench/chart.js";
 import { peerTable, runPeers } from "../../bench/peers.js";
+import { measureRoofline, rooflineTable } from "../../bench/roofline.js";
 import { runBench, type BenchResult } from "../../bench/run.js";
 import { chooseAdapter, openAdapter, requestAdapter } from "./adapters.js";
 import { UsageError } from "./failure.js";
@@ -11,6 +13,8 @@ import { Terminal } from "./terminal.js";
 export interface BenchArguments {
   readonly precision?: "f32" | "f16";
   readonly peers?: boolean;
+  readonly roofline?: boolean;
+  readonly chart?: string;
   readonly device?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -31,12 +35,22 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
     );
   if (a.peers === true && a.precision === "f16")
     throw new UsageError("--peers compares in f32; leave out --precision f16");
+  if (a.roofline === true && (a.peers === true || names.length > 0))
+    throw new UsageError("--roofline profiles the narrow UNet; it goes with neither --peers nor names of cases");
+  if (a.chart !== undefined && a.peers !== true && a.roofline !== true)
+    throw new UsageError("--chart draws what --peers or --roofline measures; add one of them");
   const terminal = new Terminal({ quiet: a.quiet });
   // Mesa keeps compiled shaders from earlier runs; a first call is to compile, theirs and ours.
   if (a.peers === true) process.env["MESA_SHADER_CACHE_DISABLE"] = "true";
   await interruptible(async (signal) => {
     using device = await openAdapter(a.device);
     terminal.say(device.capabilities.name);
+    if (a.roofline === true) {
+      const roofline = await measureRoofline(device, a.precision ?? (device.capabilities.f16 ? "f16" : "f32"));
+      console.log(a.json === true ? JSON.stringify(roofline) : rooflineTable(roofline).join("\n"));
+      if (a.chart !== undefined) terminal.say(`drawn: ${keep(a.chart, "roofline", roofline)}`);
+      return;
+    }
     if (a.peers === true) {
       const results = await runPeers(device, {
         names,
@@ -48,6 +62,8 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
         },
       });
       console.log(a.json === true ? JSON.stringify(results) : peerTable(results).join("\n"));
+      if (a.chart !== undefined)
+        terminal.say(`drawn: ${keep(a.chart, "peers", { adapter: device.capabilities.name, results })}`);
       return;
     }
     if (a.json !== true) console.log(line("", "ms", "GFLOPS", "GB/s", "of peak"));

@@ -71,8 +71,10 @@ export function program(): Command {
       "--peers",
       "time onnxruntime's WebGPU provider, jax-js and tfjs beside, turn by turn, in f32 (installs them into a temporary folder)",
     )
+    .option("--roofline", "profile every layer of the narrow UNet against the adapter's peaks")
+    .option("--chart <folder>", "with --peers or --roofline: keep the measurements there as JSON, and draw them (SVG)")
     .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")
-    .option("--json", "print one JSON array on stdout")
+    .option("--json", "print JSON on stdout: an array; for --roofline an object")
     .option("-q, --quiet", "no progress")
     .action(async (names: string[], options: BenchArguments) => (await import("./bench.js")).bench(names, options));
 

@@ -34,6 +34,14 @@ describe("choice of a variant", () => {
   const software = { kind: "cpu", subgroups: true, subgroupSize: 8 } as const;
   const tensorCores = { kind: "gpu", subgroups: true, subgroupSize: 32, subgroupMatrix: true } as const;
 
+  it("plain for a single row with an activation on software, which has no pipeline to share", () => {
+    using device = Device.dry(software);
+    const w = packLinear(room(device, [64, 24], "f32"));
+    device.resetCounts();
+    linear(room(device, [1, 24], "f32"), w, { activation: "silu" });
+    expect([...device.counts.codes].map((c) => c.includes("one invocation an output"))).toEqual([true]);
+  });
+
   it.each<[string, Partial<Capabilities>, "f32" | "f16", [number, number?], GemmVariant]>([
     ["software, subgroups of 8", software, "f32", [24], "cpu"],
     ["software, other subgroups", { ...software, subgroupSize: 4 }, "f32", [24], "block"],
