@@ -10,6 +10,8 @@ import { follow } from "./follow.js";
 import { bytes, count } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { Keeper } from "./keeper.js";
+import type { JobArguments } from "./options-jobs.js";
+import { UsageError } from "./failure.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
@@ -47,7 +49,15 @@ export interface Report {
 /** Previews are as large as the latents; so many times they can be looked at. */
 const PREVIEW_SCALE = 4;
 
-export async function generate(prompt: string, a: RunArguments): Promise<void> {
+export async function generate(prompt: string | undefined, a: RunArguments & JobArguments): Promise<void> {
+  const { prompts } = a;
+  if (prompts !== undefined && a.resume !== undefined)
+    throw new UsageError("--resume goes on with one run; the jobs of --prompts go on by themselves");
+  if (prompts !== undefined && prompt === undefined) return (await import("./jobs.js")).generateMany({ ...a, prompts });
+  if (prompt === undefined || prompts !== undefined)
+    throw new UsageError("generate takes a prompt, or --prompts <file>; one of them");
+  if (a.shard !== undefined)
+    throw new UsageError("--shard spreads the jobs of --prompts, and has no effect without it");
   const terminal = new Terminal({ quiet: a.quiet });
   const { report } = await produce(prompt, a, [a.output ?? `kineograph-${a.seed ?? 0}.png`], terminal);
   if (a.json) console.log(JSON.stringify(report));

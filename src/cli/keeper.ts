@@ -11,6 +11,11 @@ import { Interrupted } from "./failure.js";
 /** Shorter runs leave nothing on disk. */
 const SECONDS_BETWEEN = 10;
 
+/** Where the state of a run that writes `output` is kept. */
+export function statePath(output: string): string {
+  return `${output.replace(/[/\\]+$/, "")}.resume`;
+}
+
 /** The state file of one run. */
 export class Keeper {
   readonly path: string;
@@ -33,7 +38,7 @@ export class Keeper {
    * exists. @throws Error where that file holds no state, OutputError where its folder does not take files
    */
   static async open(resume: string | undefined, output: string): Promise<Keeper> {
-    if (resume === undefined) return new Keeper(`${output.replace(/[/\\]+$/, "")}.resume`, undefined);
+    if (resume === undefined) return new Keeper(statePath(output), undefined);
     const exists = await stat(resume).then(
       () => true,
       () => false,

@@ -13,8 +13,6 @@ export const LATER_OPTIONS: readonly string[] = [
   "--ip-scale <s>",
   "--vae-tiling",
   "--region <spec>",
-  "--prompts <file>",
-  "--shard <i/n>",
 ];
 
 export const LATER_VERBS: readonly string[] = ["convert"];

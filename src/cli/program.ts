@@ -6,6 +6,7 @@ import { version } from "../version.js";
 import type { BenchArguments } from "./bench.js";
 import { LATER_VERBS, notYet } from "./later.js";
 import { addCompareOptions, type CompareArguments } from "./options-compare.js";
+import { addJobOptions, type JobArguments } from "./options-jobs.js";
 import { addRunOptions, type RunArguments } from "./options.js";
 
 /** `kineograph` with its verbs; throws CommanderError, UsageError or what the verb throws. */
@@ -18,15 +19,19 @@ export function program(): Command {
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false);
 
-  addRunOptions(
-    main
-      .command("generate")
-      .summary("make an animation from a prompt")
-      .description("Makes an animation from a prompt."),
+  addJobOptions(
+    addRunOptions(
+      main
+        .command("generate")
+        .summary("make an animation from a prompt")
+        .description("Makes an animation from a prompt, or many from a file of prompts."),
+    ),
   )
-    .argument("<prompt>", "what the clip shows")
+    .argument("[prompt]", "what the clip shows")
     .addHelpText("after", EXAMPLES)
-    .action(async (prompt: string, options: RunArguments) => (await import("./generate.js")).generate(prompt, options));
+    .action(async (prompt: string | undefined, options: RunArguments & JobArguments) =>
+      (await import("./generate.js")).generate(prompt, options),
+    );
 
   main
     .command("inspect")

@@ -143,7 +143,7 @@ describe("verbs", () => {
   });
 
   it("refuses unknown verbs, missing and surplus arguments", async () => {
-    for (const words of [["frobnicate"], ["generate"], ["generate", "a", "b"], ["inspect"], ["devices", "x"]]) {
+    for (const words of [["frobnicate"], ["generate", "a", "b"], ["inspect"], ["devices", "x"]]) {
       const error = await call(...words);
       expect(error, words.join(" ")).toBeInstanceOf(CommanderError);
       expect(statusOf(error)).toBe(2);
