@@ -1,8 +1,8 @@
-// `npm run full-size -- FOLDER`: loads Stable Diffusion 1.5 with AnimateLCM's motion modules at their published sizes, from
+// `npm run full-size -- FOLDER [form]`: loads Stable Diffusion 1.5 with AnimateLCM's motion modules at their published sizes, from
 // each form that test/reference/full_size.py wrote to FOLDER, and runs one UNet evaluation. Prints how fast the bytes came,
-// what the host held, and how far the result is from PyTorch's.
+// what the host held (on Linux), and how far the result is from PyTorch's.
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openFile, openFolder } from "../src/io/node-file.js";
 import { openSafetensors } from "../src/io/safetensors.js";
@@ -23,19 +23,12 @@ const FORMS: readonly Form[] = [
   { name: "torch .ckpt files, f32", model: "sd15-f32.ckpt", motion: "motion-f32.ckpt" },
 ];
 
-/** Memory of the process that is not the device's, sampled: on a software adapter the device's lies in the same process. */
+/** Memory of the process that is not the device's, sampled: a software adapter's lies in the same process, as shared memory. */
 class HostMemory {
-  readonly #device: Device;
-  readonly #start: number;
-  readonly #timer: NodeJS.Timeout;
+  readonly #start = this.#now();
+  readonly #timer = setInterval(() => this.sample(), 20);
   /** Highest above the start, in bytes. */
   peak = 0;
-
-  constructor(device: Device) {
-    this.#device = device;
-    this.#start = this.#now();
-    this.#timer = setInterval(() => this.sample(), 20);
-  }
 
   sample(): void {
     this.peak = Math.max(this.peak, this.#now() - this.#start);
@@ -47,8 +40,8 @@ class HostMemory {
   }
 
   #now(): number {
-    const own = this.#device.capabilities.kind === "cpu" ? this.#device.memory.reserved : 0;
-    return process.memoryUsage.rss() - own;
+    const [, shared] = /RssShmem:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+    return process.memoryUsage.rss() - Number(shared ?? 0) * 1024;
   }
 }
 
@@ -118,14 +111,14 @@ async function cancelled(device: Device, folder: string, form: Form): Promise<{ 
   return { ms: performance.now() - asked, bytes: device.memory.used - before };
 }
 
-async function main(folder: string | undefined): Promise<void> {
+async function main(folder: string | undefined, only = ""): Promise<void> {
   if (folder === undefined || !existsSync(join(folder, "reference.safetensors")))
     throw new Error("give the folder that `python test/reference/full_size.py FOLDER` wrote");
   const mib = (n: number) => `${(n / 2 ** 20).toFixed(0)} MiB`;
-  for (const form of FORMS)
+  for (const form of FORMS.filter((f) => f.name.startsWith(only)))
     for (const attempt of ["first", "again"]) {
       using device = await openNodeDevice();
-      const memory = new HostMemory(device);
+      const memory = new HostMemory();
       const start = performance.now();
       let bytes = 0;
       const loaded = await load(device, folder, form, { onProgress: (p) => void (bytes = p.totalBytes) });
@@ -145,4 +138,4 @@ async function main(folder: string | undefined): Promise<void> {
   console.log(`cancelled half way: stopped after ${ms.toFixed(0)} ms, ${mib(bytes)} left on the device`);
 }
 
-await main(process.argv[2]);
+await main(process.argv[2], process.argv[3]);
