@@ -9,13 +9,17 @@ import { shaders } from "../shaders/index.js";
 import { grid, rowSlices } from "./slices.js";
 import { packing, unitType, unpacking } from "./vectors.js";
 
-/** `[frames, h, w, 3]` in −1 … 1 → u32 `[frames, h, w]`, bytes R, G, B, 255. @throws Error unless there are 3 channels */
-export function toPixels(x: Tensor): Tensor {
+/**
+ * `[frames, h, w, 3]` in −1 … 1 → u32 `[frames, h, w]`, bytes R, G, B, 255. `truncate` cuts fractions off instead of rounding.
+ * @throws Error unless there are 3 channels
+ */
+export function toPixels(x: Tensor, { truncate = false }: { readonly truncate?: boolean } = {}): Tensor {
   const [frames, h, w, channels] = dims4(x, "toPixels: x");
   if (channels !== 3) throw new Error(`toPixels: expected 3 channels, got ${String(x)}`);
   const y = Tensor.empty(x.device, [frames, h, w], "u32", "pixels");
   const limits = x.device.capabilities;
-  convert("toPixels", shaders.pixels, unpacking(x.dtype, 4, limits), x, y, (colours, pixels) => [colours, pixels]);
+  const access = { ...unpacking(x.dtype, 4, limits), ...(truncate && { TRUNCATE: true }) };
+  convert("toPixels", shaders.pixels, access, x, y, (colours, pixels) => [colours, pixels]);
   return y;
 }
 

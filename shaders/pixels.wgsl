@@ -2,6 +2,7 @@
 // makes four pixels of three units; what the last one does beyond the end falls into the padding of allocations.
 
 alias V = vec4<f32>; // storage of x
+const TRUNCATE: bool = false; // cut fractions off instead
 
 struct Params {
   units: u32, // pixels / 4, rounded up
@@ -15,7 +16,8 @@ struct Params {
 fn unpack(v: V) -> vec4f { return vec4f(v); }
 
 fn bytes(i: u32) -> vec4u {
-  return vec4u(round(clamp(unpack(x[min(i, p.bound - 1u)]) * 0.5f + 0.5f, vec4f(0f), vec4f(1f)) * 255f));
+  let v = clamp(unpack(x[min(i, p.bound - 1u)]) * 0.5f + 0.5f, vec4f(0f), vec4f(1f)) * 255f;
+  return vec4u(select(round(v), floor(v), TRUNCATE));
 }
 
 @compute @workgroup_size(64)

@@ -5,6 +5,7 @@
 
 import { countNonFinite } from "../../kernels/finite.js";
 import type { Device } from "../gpu/device.js";
+import { matchColours } from "../io/colour-match.js";
 import { checkClip, type Clip } from "../io/frames.js";
 import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
@@ -15,6 +16,7 @@ import { lastNoiseLevel, makeScheduler, type Scheduler, type SchedulerConfig } f
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import type { Condition } from "./condition.js";
+import type { ImageEncoder } from "./control/image.js";
 import { makeConditions, settleInputs, textReaders } from "./control/conditions.js";
 import { Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
 import { Clock, denoise } from "./denoising.js";
@@ -62,6 +64,10 @@ export interface PipelineParts {
   readonly loras?: LoraStack;
   /** Tells the files apart from others: a state of a run goes on only with the same. */
   readonly identity?: string;
+  /** What errors call the motion modules. */
+  readonly motionName?: string | undefined;
+  /** AnimateLCM-I2V's, where the motion modules' file carries one. */
+  readonly imageEncoder?: ImageEncoder | undefined;
   /** Frees the weights. */
   dispose(): void;
 }
@@ -82,6 +88,7 @@ export class AnimateDiffPipeline implements Disposable {
       nativeSize: parts.unet.config.sampleSize * factor,
       maxFrames: parts.maxFrames,
       motionNorm: parts.motionNorm,
+      imageEncoder: parts.imageEncoder !== undefined,
     };
     this.#previewer = new Previewer(parts.vae);
   }
@@ -119,8 +126,10 @@ export class AnimateDiffPipeline implements Disposable {
       window,
       unet: this.parts.unet.config,
       dtype: this.parts.dtype,
+      imageEncoder: this.parts.imageEncoder,
+      motion: this.parts.motionName,
     });
-    const run = await describeRun({ ...s, video: options.video, controls: options.controls }, this.#identity());
+    const run = await describeRun({ ...s, video: options.video, ...inputs }, this.#identity());
     if (options.resume) checkResumable(options.resume, run);
     const warnings = this.#warnings(s);
     using owned = new DisposableList();
@@ -142,6 +151,7 @@ export class AnimateDiffPipeline implements Disposable {
       settings: s,
       window,
       timesteps: scheduler.timesteps,
+      generator,
       finite: (c, stage) => this.#finite(c, stage, signal),
     });
     for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
@@ -189,7 +199,10 @@ export class AnimateDiffPipeline implements Disposable {
 
     denoiser.dispose();
     device.trim(); // the decoder wants buffers of other sizes than the UNet
-    const frames = await this.#decode(s, slots.get("sample"), signal);
+    const { image } = inputs;
+    const truncate = image?.colourMatch === true; // as AnimateLCM's own code, which matches cut-off bytes
+    const decoded = await this.#decode(s, slots.get("sample"), { truncate }, signal);
+    const frames = truncate ? { ...decoded, ...matchColours(decoded, image.image) } : decoded;
     await vae.store.rest();
     const latents = fromChannelsLast(await slots.get("sample").read(), vae.config.latentChannels);
     const [f, h, w, c] = slots.shape;
@@ -305,9 +318,14 @@ export class AnimateDiffPipeline implements Disposable {
   }
 
   /** Latents `[f, h, w, c]` as pictures, a few at a time. */
-  async #decode({ width, height, frames: count }: Settings, latents: Tensor, signal: AbortSignal | undefined) {
+  async #decode(
+    { width, height, frames: count }: Settings,
+    latents: Tensor,
+    rounding: { readonly truncate: boolean },
+    signal: AbortSignal | undefined,
+  ) {
     const rgba = new Uint8Array(count * height * width * 4);
-    using decoder = new FrameDecoder(this.parts, latents);
+    using decoder = new FrameDecoder(this.parts, latents, rounding);
     for (let start = 0; start < count; start += decoder.count) {
       const { pixels, check } = decoder.record(start);
       await this.#finite(check, "the VAE decoder", signal);

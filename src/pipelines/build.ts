@@ -3,7 +3,8 @@
 
 import type { Device } from "../gpu/device.js";
 import { CLIPTextModel, parseCLIPTextConfig, SD15_TEXT } from "../models/clip/text-model.js";
-import { parseMotionConfig, parseUNetConfig, SD15_UNET } from "../models/unet/config.js";
+import { FeatureAdapter, type FeatureAdapterConfig } from "../models/adapters/feature-adapter.js";
+import { parseMotionConfig, parseUNetConfig, SD15_UNET, type UNetConfig } from "../models/unet/config.js";
 import { UNetMotionModel } from "../models/unet/unet.js";
 import { parseVAEConfig, SD15_VAE } from "../models/vae/config.js";
 import { AutoencoderKL } from "../models/vae/vae.js";
@@ -46,7 +47,15 @@ export interface BuiltModels {
   readonly vae: AutoencoderKL;
   /** Positions of the motion modules; undefined without any. */
   readonly maxFrames: number | undefined;
-  readonly stores: { readonly text: WeightStore; readonly unet: WeightStore; readonly vae: WeightStore };
+  /** AnimateLCM-I2V's, where one is asked for. */
+  readonly imageEncoder: FeatureAdapter | undefined;
+  readonly stores: {
+    readonly text: WeightStore;
+    readonly unet: WeightStore;
+    readonly vae: WeightStore;
+    /** The image encoder's. */
+    readonly image: WeightStore;
+  };
 }
 
 /** How weights are stored, and where they are when they are not used. */
@@ -65,7 +74,12 @@ export interface ModelStorage {
 export function buildModels(
   device: Device,
   configs: ModelConfigs,
-  options: { readonly storage: ModelStorage; readonly encoder?: boolean; readonly unetWeights?: UNetNames },
+  options: {
+    readonly storage: ModelStorage;
+    readonly encoder?: boolean;
+    readonly unetWeights?: UNetNames;
+    readonly imageWeights?: UNetNames | undefined;
+  },
 ): BuiltModels {
   const { weights, lowMemory = false } = options.storage;
   const dtype = weights === "int8" ? "f16" : weights;
@@ -73,6 +87,7 @@ export function buildModels(
     text: new WeightStore(device, dtype, { resting: true }),
     unet: new WeightStore(device, dtype, { int8: weights === "int8", streamed: lowMemory }),
     vae: new WeightStore(device, dtype, { resting: true }),
+    image: new WeightStore(device, dtype, { resting: true }),
   };
   const textConfig = parseCLIPTextConfig(configs.text.json, configs.text.name);
   const unetConfig = parseUNetConfig(configs.unet.json, configs.unet.name);
@@ -102,6 +117,27 @@ export function buildModels(
       encoder: options.encoder ?? false,
     }),
     maxFrames: motion?.maxFrames,
+    imageEncoder:
+      options.imageWeights &&
+      new FeatureAdapter(stores.image.root, imageEncoderConfig(options.imageWeights, unetConfig, configs.motion?.name)),
     stores,
   };
+}
+
+/** An image encoder's sizes, by its tensors. @throws Error naming both where it does not fit the UNet */
+function imageEncoderConfig(file: UNetNames, unet: UNetConfig, name = "the motion file"): FeatureAdapterConfig {
+  const shapes = new Map([...file.entries()].map((e) => [e.name, e.shape]));
+  const widths: number[] = [];
+  for (let i = 0; ; i++) {
+    const width = shapes.get(`body.${i}.block1.weight`)?.[0];
+    if (width === undefined) break;
+    widths.push(width);
+  }
+  const channels = unet.blockOutChannels;
+  const blocks = widths.length / channels.length;
+  if (!Number.isInteger(blocks) || blocks < 1 || widths.some((w, i) => w !== channels[Math.floor(i / blocks)]))
+    throw new Error(
+      `${name}: its image encoder has blocks of widths [${widths.join(", ")}], which do not fit this UNet's levels [${channels.join(", ")}]; use a motion file made for this base model`,
+    );
+  return { inChannels: shapes.get("conv_in.weight")?.[1] ?? unet.inChannels, channels, blocks };
 }

@@ -31,10 +31,16 @@ export class FrameDecoder implements Disposable {
   readonly #dtype: "f32" | "f16";
   readonly #latents: Tensor;
   readonly #input: Tensor;
+  readonly #rounding: { readonly truncate?: boolean };
   #decoded: (Decoded & { readonly recording: Recording }) | undefined;
 
   /** `latents` f32 `[frames, h, w, c]`, scaled as the sampler has them; they stay the caller's. */
-  constructor({ vae, dtype }: { readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" }, latents: Tensor) {
+  constructor(
+    { vae, dtype }: { readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
+    latents: Tensor,
+    rounding: { readonly truncate?: boolean } = {},
+  ) {
+    this.#rounding = rounding;
     const [frames, h, w, c] = latents.shape as [number, number, number, number];
     if (vae.config.shiftFactor !== 0)
       throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
@@ -77,6 +83,6 @@ export class FrameDecoder implements Disposable {
   #decode(): Decoded {
     const unscaled = linearCombination([[this.#input, 1 / this.#vae.config.scalingFactor]], "unscale latents");
     const x = this.#vae.decoder.forward(this.#dtype === "f32" ? unscaled : cast(unscaled, this.#dtype, "cast latents"));
-    return { pixels: toPixels(x), check: countNonFinite(x) };
+    return { pixels: toPixels(x, this.#rounding), check: countNonFinite(x) };
   }
 }

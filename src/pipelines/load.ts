@@ -1,7 +1,7 @@
 // Loading: a model's files to a pipeline on a device, LoRAs merged on the way.
 
 import type { Device } from "../gpu/device.js";
-import type { WeightStore } from "../nn/weights.js";
+import type { Patch, WeightSource, WeightStore } from "../nn/weights.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels } from "./build.js";
 import { openEmbeddings, type EmbeddingInfo, type EmbeddingSource } from "./embeddings.js";
@@ -37,9 +37,17 @@ export interface LoadOptions extends ModelSources {
 
 /** How far loading is, over all networks. */
 export interface LoadStage {
-  readonly stage: "text encoder" | "unet" | "vae";
+  readonly stage: "text encoder" | "unet" | "vae" | "image encoder";
   readonly loadedBytes: number;
   readonly totalBytes: number;
+}
+
+/** One network's loading. */
+interface Stage {
+  readonly name: LoadStage["stage"];
+  readonly store: WeightStore;
+  readonly file: WeightSource;
+  readonly patch: Patch | undefined;
 }
 
 /** What was loaded. */
@@ -84,8 +92,9 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     );
   const models = buildModels(device, files.configs, {
     storage: { weights: options.weights ?? dtype, lowMemory: options.lowMemory ?? false },
-    encoder: options.encoder ?? false,
+    encoder: options.encoder ?? files.weights.image !== undefined,
     unetWeights: files.weights.unet,
+    imageWeights: files.weights.image,
   });
   const { stores } = models;
   const dispose = () => {
@@ -97,23 +106,25 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
   });
   const loras = await openLoras(device, options.loras ?? [], stores);
   try {
+    const { text, unet, vae, image } = files.weights;
     // The UNet comes last: what rests on the host is there before it takes the memory.
-    const stages: readonly [LoadStage["stage"], WeightStore, keyof typeof stores][] = [
-      ["text encoder", stores.text, "text"],
-      ["vae", stores.vae, "vae"],
-      ["unet", stores.unet, "unet"],
+    const stages: readonly Stage[] = [
+      { name: "text encoder", store: stores.text, file: text, patch: loras.patch("text") },
+      { name: "vae", store: stores.vae, file: vae, patch: loras.patch("vae") },
+      ...(image ? [{ name: "image encoder" as const, store: stores.image, file: image, patch: undefined }] : []),
+      { name: "unet", store: stores.unet, file: unet, patch: loras.patch("unet") },
     ];
-    for (const [, store, key] of stages) store.check(files.weights[key]);
-    const totalBytes = stages.reduce((n, [, store, key]) => n + store.bytesIn(files.weights[key]), 0);
+    for (const { store, file } of stages) store.check(file);
+    const totalBytes = stages.reduce((n, { store, file }) => n + store.bytesIn(file), 0);
     let done = 0;
-    for (const [stage, store, key] of stages) {
-      await store.load(files.weights[key], {
-        patch: loras.patch(key),
-        onProgress: (p) => options.onProgress?.({ stage, loadedBytes: done + p.loadedBytes, totalBytes }),
+    for (const { name, store, file, patch } of stages) {
+      await store.load(file, {
+        ...(patch && { patch }),
+        onProgress: (p) => options.onProgress?.({ stage: name, loadedBytes: done + p.loadedBytes, totalBytes }),
         ...(signal && { signal }),
       });
       await store.rest();
-      done += store.bytesIn(files.weights[key]);
+      done += store.bytesIn(file);
     }
   } catch (error) {
     dispose();
@@ -135,6 +146,12 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     motionNorm: options.motionNorm ?? files.motionNorm,
     loras: new LoraStack(device, files, stores, loras),
     identity: JSON.stringify([files.hashes, dtype]),
+    motionName: files.motionName,
+    imageEncoder: models.imageEncoder && {
+      name: files.motionName ?? files.name,
+      model: models.imageEncoder,
+      store: stores.image,
+    },
     dispose,
   });
   const still = `${files.name} has no motion module: the frames will be unrelated pictures; give one with --motion`;

@@ -44,7 +44,13 @@ export interface ModelFiles {
   readonly configs: ModelConfigs;
   readonly scheduler: SchedulerConfig;
   readonly tokenizer: CLIPTokenizer;
-  readonly weights: { readonly text: WeightFile; readonly unet: WeightFile; readonly vae: WeightFile };
+  readonly weights: {
+    readonly text: WeightFile;
+    readonly unet: WeightFile;
+    readonly vae: WeightFile;
+    /** AnimateLCM-I2V's image encoder, where the motion file carries one. */
+    readonly image?: WeightFile;
+  };
   /** sha256 over names, types and shapes of each file's tensors. */
   readonly hashes: Readonly<Record<string, string>>;
   /** What was left out, one sentence each. */
@@ -55,6 +61,7 @@ export interface ModelFiles {
 /** Motion modules, and how their own code normalises. */
 interface Motion extends Component {
   readonly norm: "joint" | "frame";
+  readonly imageEncoder?: WeightFile | undefined;
   readonly notes: readonly string[];
 }
 
@@ -83,7 +90,12 @@ export async function openModel(sources: ModelSources): Promise<ModelFiles> {
       configs: { text: text.config, unet: base.unet.config, vae: vae.config, ...(motion && { motion: motion.config }) },
       scheduler: base.scheduler,
       tokenizer: sources.tokenizer ? await openTokenizer(sources.tokenizer) : base.tokenizer,
-      weights: { text: text.weights, unet: withMotion(base.unet.weights, motion?.weights), vae: vae.weights },
+      weights: {
+        text: text.weights,
+        unet: withMotion(base.unet.weights, motion?.weights),
+        vae: vae.weights,
+        ...(motion?.imageEncoder && { image: motion.imageEncoder }),
+      },
       hashes: {
         text: await headerHash(text.weights),
         unet: await headerHash(base.unet.weights),
@@ -123,22 +135,25 @@ async function openVAE(source: Folder | ByteSource): Promise<Component> {
   return { config: inferVAEConfig(weights), weights };
 }
 
-/** Motion modules: a MotionAdapter's folder, or a file of any spelling. */
+/** Motion modules: a MotionAdapter's folder (in whose file the names may be AnimateDiff's), or a file of any spelling. */
 async function openMotion(source: Folder | ByteSource): Promise<Motion> {
-  const hasConfig = isFolder(source) && (await source.list()).includes("config.json");
-  if (hasConfig) return { ...(await openComponent(source)), norm: "joint", notes: [] };
-  const file = isFolder(source) ? await openWeightsFolder(source) : await openWeights(source);
+  const configured = isFolder(source) && (await source.list()).includes("config.json");
+  const given = configured ? await openComponent(source) : undefined;
+  const file = given?.weights ?? (isFolder(source) ? await openWeightsFolder(source) : await openWeights(source));
   const { kind, description } = identify(file);
   if (kind !== "motion" && kind !== "unet-motion") {
+    if (given) return { ...given, norm: "joint", notes: [] };
     await file.close();
     throw new CheckpointError(`${source.name} holds no motion modules for Stable Diffusion 1.5: it is ${description}`);
   }
   const { weights, original, positions, imageEncoder, notes } = readMotion(file);
+  const plain = given !== undefined && !original && imageEncoder === undefined;
   return {
-    config: inferMotionConfig(weights, positions),
-    weights,
+    config: given?.config ?? inferMotionConfig(weights, positions),
+    weights: plain ? file : weights,
     norm: original ? "frame" : "joint",
-    notes: imageEncoder ? [...notes, "its image encoder (image to video) is not used in text to video"] : notes,
+    imageEncoder,
+    notes: plain ? [] : notes,
   };
 }
 

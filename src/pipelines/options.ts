@@ -4,6 +4,7 @@
 import type { Emphasis } from "../../kernels/emphasis.js";
 import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
+import { I2V_SCHEDULE } from "./control/image.js";
 import type { ControlInputs } from "./control/conditions.js";
 import { settleLong, type LongOptions, type LongSettings } from "./long.js";
 import type { RunState } from "./run-state.js";
@@ -26,7 +27,7 @@ export interface GenerateOptions extends LongOptions, ControlInputs {
   readonly height?: number;
   /** Default "lcm". */
   readonly scheduler?: SchedulerName;
-  /** LCM's training grid; default 50, as diffusers. */
+  /** LCM's training grid; default 50, as diffusers, and 200 for AnimateLCM-I2V. */
   readonly originalSteps?: number;
   /** Override the noise schedule of the model's folder; beta schedule "linear" by default, as AnimateLCM was trained. */
   readonly betaEnd?: number;
@@ -78,11 +79,13 @@ export interface ModelLimits {
   /** Positions of the motion module; undefined without one. */
   readonly maxFrames: number | undefined;
   readonly motionNorm: "joint" | "frame";
+  /** The motion modules' file carries AnimateLCM-I2V's image encoder. */
+  readonly imageEncoder?: boolean;
 }
 
 /** Fills in defaults. @throws Error for the first value that cannot work: what it is, what was expected, the cure */
 export function settle(o: GenerateOptions, model: ModelLimits): Settings {
-  const { factor, nativeSize, maxFrames } = model;
+  const { factor, nativeSize, maxFrames, imageEncoder: i2v = false } = model;
   const frames = o.frames ?? o.video?.count ?? 16;
   wholeNumber(frames, "frames", 1, Number.MAX_SAFE_INTEGER);
   const s: Settings = {
@@ -95,8 +98,9 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     width: o.width ?? nativeSize,
     height: o.height ?? nativeSize,
     scheduler: o.scheduler ?? "lcm",
-    originalSteps: o.originalSteps,
-    betaEnd: o.betaEnd,
+    originalSteps:
+      o.originalSteps ?? (i2v && (o.scheduler ?? "lcm") === "lcm" ? I2V_SCHEDULE.originalSteps : undefined),
+    betaEnd: o.betaEnd ?? (i2v ? I2V_SCHEDULE.betaEnd : undefined),
     betaSchedule: o.betaSchedule ?? "linear",
     plainPrompt: o.plainPrompt ?? false,
     emphasis: o.emphasis ?? "scale",

@@ -5,15 +5,17 @@ import type { AutoencoderKL } from "../../models/vae/vae.js";
 import { vaeFactor } from "../../models/vae/config.js";
 import type { CrossAttention } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
+import type { TorchGenerator } from "../../tensor/torch-generator.js";
 import type { Condition } from "../condition.js";
 import { FrameEncoder } from "../frame-encoder.js";
 import { clipMoments, coverClip } from "../video-latents.js";
 import { ControlCondition } from "./control-condition.js";
+import { imageCondition, settleImage, type ImageInputs, type ImageSettings } from "./image.js";
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
 import { toUnit } from "./pictures.js";
 
 /** Pictures that guide a run besides its text. */
-export interface ControlInputs {
+export interface ControlInputs extends ImageInputs {
   /** ControlNets and SparseCtrl encoders, any number; what they add is summed. */
   readonly controls?: readonly ControlOptions[];
 }
@@ -32,6 +34,8 @@ export interface ConditionedRun {
   /** Frames that are evaluated together. */
   readonly window: number;
   readonly timesteps: readonly number[];
+  /** The run's noise; drawn from before the first sample is. */
+  readonly generator: TorchGenerator;
   /** Runs what is recorded; throws where `check` counts values that are not finite, naming the stage. */
   finite(check: Tensor, stage: string): Promise<void>;
 }
@@ -39,11 +43,15 @@ export interface ConditionedRun {
 /** Control inputs with defaults, checked. */
 export interface SettledInputs {
   readonly controls: readonly ControlSettings[];
+  readonly image: ImageSettings | undefined;
 }
 
 /** Fills in defaults. @throws Error for the first thing that cannot work, before anything is computed */
 export function settleInputs(inputs: ControlInputs, run: ControlledRun): SettledInputs {
-  return { controls: settleControls(inputs.controls ?? [], run) };
+  return {
+    controls: settleControls(inputs.controls ?? [], run),
+    image: settleImage(inputs, run.imageEncoder, run.motion),
+  };
 }
 
 /** Layers of control networks that read the run's text. */
@@ -52,9 +60,10 @@ export function textReaders({ controls }: SettledInputs): CrossAttention[] {
 }
 
 /** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */
-export async function makeConditions({ controls }: SettledInputs, run: ConditionedRun): Promise<Condition[]> {
+export async function makeConditions({ controls, image }: SettledInputs, run: ConditionedRun): Promise<Condition[]> {
   const made: Condition[] = [];
   try {
+    if (image) made.push(await imageCondition(image, run));
     for (const c of controls) {
       const condition = controlCondition(c, run);
       made.push(condition);

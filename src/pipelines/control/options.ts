@@ -2,6 +2,7 @@
 
 import type { Clip } from "../../io/frames.js";
 import type { UNetConfig } from "../../models/unet/config.js";
+import type { ImageEncoder } from "./image.js";
 import { checkFits, type ControlNetwork } from "./network.js";
 import { checkSpan } from "./span.js";
 
@@ -37,6 +38,9 @@ export interface ControlledRun {
   readonly window: number;
   readonly unet: UNetConfig;
   readonly dtype: "f32" | "f16";
+  /** What the motion modules' file carries besides, and its name. */
+  readonly imageEncoder: ImageEncoder | undefined;
+  readonly motion: string | undefined;
 }
 
 /** Fills in defaults. @throws Error for the first value that cannot work, naming both sides */
