@@ -51,14 +51,17 @@ function bundledModel(): Plugin {
 /** The library's modules only define things: of its barrel src/index.ts each bundle keeps what it uses. */
 const treeshake = { moduleSideEffects: (id: string) => !/\/(src\/(?!web\/)|kernels\/|shaders\/)/.test(id) };
 
+/** Says nothing of how long plugins took. */
+const checks = { pluginTimings: false };
+
 export default defineConfig({
   root: join(root, "src/web"),
   base: "./",
   define: { __MODEL_FILES__: JSON.stringify(modelFiles()) },
   plugins: [bundledModel()],
-  worker: { format: "es", rolldownOptions: { treeshake } },
+  worker: { format: "es", rolldownOptions: { treeshake, checks } },
   build: {
-    rolldownOptions: { treeshake },
+    rolldownOptions: { treeshake, checks },
     outDir: join(root, "dist/studio"),
     emptyOutDir: true,
     target: "es2022",

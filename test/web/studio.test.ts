@@ -75,12 +75,15 @@ describe.skipIf(skipped)("studio", () => {
     await page.getByRole("link", { name: "Models" }).click();
     await page.getByRole("heading", { name: "Models", level: 1 }).waitFor();
     expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole("link", { name: "Learn" }).click();
+    await page.getByRole("heading", { name: "What happens inside" }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
     await close();
   });
 
   it("does not scroll sideways on a phone", async () => {
     const { page, close } = await studio.open({ viewport: { width: 390, height: 800 }, hasTouch: true });
-    for (const name of ["Create", "Models"]) {
+    for (const name of ["Create", "Models", "Learn"]) {
       await page.getByRole("link", { name, exact: true }).click();
       expect(await page.evaluate(() => document.documentElement.scrollWidth), name).toBeLessThanOrEqual(390);
     }

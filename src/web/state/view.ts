@@ -4,12 +4,12 @@ import { signal } from "@preact/signals";
 import type { Clip } from "./history.js";
 import type { Job } from "./jobs.js";
 
-export type Tab = "create" | "models";
+export type Tab = "create" | "models" | "learn";
 
 export const tab = signal<Tab>(tabOf(location.hash));
 
 function tabOf(hash: string): Tab {
-  return hash === "#models" ? "models" : "create";
+  return hash === "#models" ? "models" : hash === "#learn" ? "learn" : "create";
 }
 
 addEventListener("hashchange", () => {

@@ -1,6 +1,7 @@
 // The page as a whole: header, tabs, messages, and the files that are dropped or pasted anywhere on it.
 
 import { signal } from "@preact/signals";
+import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { cancel, current } from "../state/jobs.js";
 import { tab } from "../state/view.js";
@@ -56,6 +57,18 @@ function useFilesFromOutside(): void {
   }, []);
 }
 
+type View = () => JSX.Element;
+const learnView = signal<View | undefined>(undefined);
+
+/** The Learn tab is loaded when it is first opened. */
+function Learn() {
+  useEffect(() => {
+    void import("../learn/learn-view.js").then(({ LearnView }) => (learnView.value = LearnView));
+  }, []);
+  const LearnView = learnView.value;
+  return LearnView ? <LearnView /> : <p class="page muted">Loading…</p>;
+}
+
 export function App() {
   useFilesFromOutside();
   return (
@@ -88,6 +101,7 @@ export function App() {
           </>
         )}
         {tab.value === "models" && <ModelsView />}
+        {tab.value === "learn" && <Learn />}
       </main>
       <Toasts />
       <Tooltip />

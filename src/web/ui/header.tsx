@@ -9,6 +9,7 @@ import { bytes } from "./words.js";
 const TABS: readonly (readonly [Tab, string])[] = [
   ["create", "Create"],
   ["models", "Models"],
+  ["learn", "Learn"],
 ];
 
 export function Header() {

@@ -1,0 +1,82 @@
+// Settings through links and recipes and back, without a browser's storage.
+
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type * as Settings from "../../src/web/state/settings.js";
+
+let s: typeof Settings;
+
+beforeAll(async () => {
+  const values = new Map<string, string>();
+  Object.assign(globalThis, {
+    location: new URL("http://localhost/studio/?a=1"),
+    localStorage: {
+      getItem: (k: string) => values.get(k) ?? null,
+      setItem: (k: string, v: string) => values.set(k, v),
+    },
+  });
+  s = await import("../../src/web/state/settings.js");
+});
+
+afterAll(() => {
+  // Other files share this worker.
+  for (const name of ["location", "localStorage"]) Reflect.deleteProperty(globalThis, name);
+});
+
+it("goes through a share link unchanged", () => {
+  const wanted = {
+    ...s.DEFAULTS,
+    prompt: 'a "star" & 50 % more – 星',
+    seed: "18446744073709551615",
+    width: 192,
+    guidance: 2.5,
+    scheduler: "euler" as const,
+  };
+  const link = s.shareLink(wanted);
+  expect(link).toMatch(/^http:\/\/localhost\/studio\/\?a=1#s=/);
+  expect(s.fromLink(new URL(link).hash)).toEqual(wanted);
+  expect(s.fromLink("#s=%7Bnot json")).toBeUndefined();
+  expect(s.fromLink("#models")).toBeUndefined();
+});
+
+it("takes of foreign settings only what has the right type", () => {
+  expect(s.settingsFrom({ steps: "9", prompt: 3, frames: 8, loras: {}, evil: 1 })).toEqual({
+    ...s.DEFAULTS,
+    frames: 8,
+  });
+  expect(s.settingsFrom(null)).toEqual(s.DEFAULTS);
+});
+
+it("restores a recipe of the command line, naming what is not here", () => {
+  const { settings, missing } = s.fromRecipe(
+    {
+      prompt: "x",
+      model: "/home/me/models/dream.safetensors",
+      motion: "C:\\models\\lcm.ckpt",
+      lora: ["pan.safetensors:0.8", "zoom.safetensors:1"],
+      seed: "9007199254740993",
+      size: "512x384",
+      steps: 6,
+    },
+    [
+      { id: "m1", name: "dream.safetensors" },
+      { id: "l1", name: "pan.safetensors" },
+    ],
+  );
+  expect(settings).toMatchObject({
+    model: "m1",
+    motion: "",
+    loras: [{ id: "l1", weight: 0.8 }],
+    seed: "9007199254740993",
+    width: 512,
+    height: 384,
+    steps: 6,
+    seedLocked: true,
+  });
+  expect(missing.toSorted()).toEqual(["lcm.ckpt", "zoom.safetensors"]);
+});
+
+it("asks the engine for the bundled LoRA only with the bundled model", () => {
+  expect(s.requestOf(s.DEFAULTS, false).choice.loras).toHaveLength(1);
+  expect(s.requestOf({ ...s.DEFAULTS, model: "other" }, false).choice.loras).toEqual([]);
+  expect(s.requestOf({ ...s.DEFAULTS, scheduler: "euler" }, false).choice.distilled).toBe(false);
+});
