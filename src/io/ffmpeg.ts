@@ -290,6 +290,7 @@ export async function videoComments(path: string): Promise<string[]> {
   if (status !== 0) throw new PictureError(`${path} cannot be read: ${complaint.trim().split("\n").at(-1)!}`);
   const { format } = JSON.parse(out) as { readonly format?: { readonly tags?: Readonly<Record<string, string>> } };
   return Object.entries(format?.tags ?? {}).flatMap(([name, value]) =>
-    name.toLowerCase() === "comment" ? [value] : [],
+    // Matroska's tags of a whole file may be named with their level: MOVIE/COMMENT.
+    /(^|\/)comment$/i.test(name) ? [value] : [],
   );
 }

@@ -16,6 +16,22 @@ export interface EncodeRequest {
   readonly frame?: number;
 }
 
+/** A picture, animation or video, and the frames wanted of it. */
+export interface DecodeRequest {
+  readonly blob: Blob;
+  readonly name: string;
+  readonly frames: number;
+  readonly fps: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Decoded {
+  readonly frames: Frames;
+  /** What was done that the user may not expect. */
+  readonly notes: readonly string[];
+}
+
 /** A file chosen or dropped, with its path below what was chosen. */
 export interface GivenFile {
   readonly path: string;
@@ -43,6 +59,9 @@ export interface Usage {
 
 export interface DeskCalls {
   encode: Call<EncodeRequest, Blob>;
+  decode: Call<DecodeRequest, Decoded>;
+  /** The recipe in a file that Kineograph wrote. */
+  recipe: Call<{ readonly blob: Blob; readonly name: string }, Recipe>;
   /** The formats that this browser encodes. */
   formats: Call<{ readonly width: number; readonly height: number }, readonly Format[]>;
   add: Call<readonly GivenFile[], ImportResult, ImportEvent>;

@@ -16,7 +16,9 @@ function canvasOf({ width, height, rgba }: Frames, index: number): OffscreenCanv
 
 /** Whether this browser encodes WebP: others answer with a PNG. */
 export async function encodesWebp(): Promise<boolean> {
-  const blob = await new OffscreenCanvas(1, 1).convertToBlob({ type: "image/webp" }).catch(() => undefined);
+  const canvas = new OffscreenCanvas(1, 1);
+  canvas.getContext("2d"); // without one there is nothing to encode
+  const blob = await canvas.convertToBlob({ type: "image/webp" }).catch(() => undefined);
   return blob?.type === "image/webp";
 }
 

@@ -1,7 +1,9 @@
 // The desk's worker: answers the page's calls.
 
 import "../polyfill.js";
-import { serve } from "../rpc.js";
+import { readRecipe } from "../../index.js";
+import { serve, Transfer } from "../rpc.js";
+import { decode } from "./decode.js";
 import { encode, formats } from "./encode.js";
 import type { DeskCalls } from "./protocol.js";
 import { addModels } from "../store/add.js";
@@ -9,6 +11,14 @@ import { removeModel, usage, verifyModel } from "../store/write.js";
 
 serve<DeskCalls>({
   encode: (request, { signal }) => encode(request, signal),
+  decode: async (request, { signal }) => {
+    const decoded = await decode(request, signal);
+    return new Transfer(decoded, [decoded.frames.rgba.buffer]);
+  },
+  recipe: async ({ blob, name }) =>
+    /\.(mp4|webm|mov|mkv)$/i.test(name)
+      ? (await import("./video-source.js")).videoRecipe(blob, name)
+      : readRecipe(new Uint8Array(await blob.arrayBuffer())),
   formats: (size) => formats(size),
   add: (files, { emit, signal }) => addModels(files, emit, signal),
   usage: () => usage(),

@@ -5,6 +5,7 @@ import {
   loadPipeline,
   type ByteSource,
   type Device,
+  type Frames,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
@@ -83,7 +84,7 @@ export class Engine {
       this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
       try {
         emit({ type: "stage", stage: "text", fraction: 0 });
-        const result = await this.#follow(pipeline, request.options, emit, signal);
+        const result = await this.#follow(pipeline, request, emit, signal);
         const recipe = recipeOf({
           request,
           result,
@@ -161,6 +162,7 @@ export class Engine {
     const loaded = await loadPipeline(device, {
       ...sources,
       precision,
+      encoder: choice.encoder,
       ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>
         emit({
@@ -189,11 +191,11 @@ export class Engine {
 
   async #follow(
     { pipeline }: LoadedPipeline,
-    options: RunOptions,
+    { options, video }: RunRequest,
     emit: Emit,
     signal: AbortSignal,
   ): Promise<FramesEvent> {
-    for await (const event of pipeline.generate(generateOptions(options, signal))) {
+    for await (const event of pipeline.generate(generateOptions(options, signal, video?.frames))) {
       if (event.type === "frames") return event;
       if (event.type === "window") continue;
       const preview = await event.preview();
@@ -219,7 +221,7 @@ export class Engine {
 }
 
 /** The library's options of a run. */
-export function generateOptions(o: RunOptions, signal: AbortSignal): GenerateOptions {
+export function generateOptions(o: RunOptions, signal: AbortSignal, video?: Frames): GenerateOptions {
   const seed = BigInt(o.seed);
   return {
     prompt: o.prompt,
@@ -232,6 +234,8 @@ export function generateOptions(o: RunOptions, signal: AbortSignal): GenerateOpt
     frames: o.frames,
     scheduler: o.scheduler,
     clipSkip: o.clipSkip,
+    plainPrompt: o.plainPrompt,
+    ...(video && { video, strength: o.strength ?? 0.8 }),
     ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
     ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
     ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),

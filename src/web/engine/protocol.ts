@@ -18,6 +18,8 @@ export interface ModelChoice {
   readonly motionNorm?: "joint" | "frame" | undefined;
   /** The bundled model has weights for LCM and TCD, and others for all other samplers. */
   readonly distilled: boolean;
+  /** Loads the VAE's encoder too: video to video. */
+  readonly encoder: boolean;
 }
 
 /** The adapter, as the page shows it. */
@@ -56,6 +58,9 @@ export interface RunOptions {
   readonly fps: number;
   readonly scheduler: SchedulerName;
   readonly clipSkip: number;
+  readonly plainPrompt: boolean;
+  /** With a video. */
+  readonly strength?: number | undefined;
   readonly originalSteps?: number | undefined;
   readonly betaEnd?: number | undefined;
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | undefined;
@@ -66,6 +71,8 @@ export interface RunRequest {
   readonly options: RunOptions;
   /** Times every dispatch and tells it as it goes. */
   readonly profile: boolean;
+  /** What the run starts from, with what it is called. */
+  readonly video?: { readonly name: string; readonly frames: Frames } | undefined;
 }
 
 export type Stage = "download" | "load" | "text" | "denoise" | "decode";

@@ -39,6 +39,8 @@ export function recipeOf(run: {
     precision: run.precision,
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
     ...(bundled && choice.distilled && lessLora(choice)),
+    ...(options.plainPrompt && { plainPrompt: true }),
+    ...(run.request.video && { initVideo: run.request.video.name, strength: options.strength ?? 0.8 }),
     version,
     adapter: run.adapter,
     ...Object.fromEntries(Object.entries(run.info.hashes).map(([part, hash]) => [`${part}Sha256`, hash])),

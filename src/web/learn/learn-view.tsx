@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frames } from "../../index.js";
 import type { KernelTime } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
-import { cancel, current, enqueue, kernels, lastPreviews, profiling } from "../state/jobs.js";
+import { cancel, current, enqueueTimed, kernels, lastPreviews } from "../state/jobs.js";
 import { settings } from "../state/settings.js";
 import { autoplays, Canvas } from "../ui/player.js";
 import { ProgressBar } from "../ui/progress.js";
@@ -44,11 +44,7 @@ export function LearnView() {
             class="primary"
             disabled={!able || settings.value.prompt.trim() === ""}
             data-tip="Makes the clip of the Create page, timing every dispatch on the GPU: somewhat slower"
-            onClick={() => {
-              profiling.value = true;
-              enqueue(settings.value);
-              profiling.value = false;
-            }}
+            onClick={() => enqueueTimed(settings.value)}
           >
             Run and watch
           </button>
@@ -108,7 +104,7 @@ function Small({ frames, label }: { readonly frames: Frames; readonly label: str
 interface Picking {
   readonly most: number;
   readonly picked: string | undefined;
-  pick(name: string): void;
+  readonly pick: (name: string) => void;
 }
 
 function Map({
@@ -118,7 +114,7 @@ function Map({
 }: {
   readonly map: NetworkMap;
   readonly picked: string | undefined;
-  pick(n: string): void;
+  readonly pick: (name: string) => void;
 }) {
   const p = { most: map.most, picked, pick };
   return (

@@ -1,7 +1,16 @@
 // The desk's worker from the page's side: stored models, and clips on their way out.
 
 import { signal } from "@preact/signals";
-import type { DeskCalls, EncodeRequest, GivenFile, ImportEvent, Usage } from "../desk/protocol.js";
+import type { Recipe } from "../../index.js";
+import type {
+  Decoded,
+  DecodeRequest,
+  DeskCalls,
+  EncodeRequest,
+  GivenFile,
+  ImportEvent,
+  Usage,
+} from "../desk/protocol.js";
 import { Client } from "../rpc.js";
 import { change, settings } from "./settings.js";
 import { BUNDLED } from "../engine/protocol.js";
@@ -90,6 +99,16 @@ export async function verifyModel(id: string, name: string): Promise<void> {
 
 export function encode(request: EncodeRequest, stop?: AbortSignal): Promise<Blob> {
   return desk.call("encode", request, { signal: stop });
+}
+
+/** The frames of a picture, an animation or a video, at a run's size and rate. */
+export function decode(request: DecodeRequest, stop?: AbortSignal): Promise<Decoded> {
+  return desk.call("decode", request, { signal: stop });
+}
+
+/** @throws Error where the file carries no recipe */
+export function recipeOfFile(blob: Blob, name: string): Promise<Recipe> {
+  return desk.call("recipe", { blob, name });
 }
 
 export function formatsOf(width: number, height: number): Promise<DeskCalls["formats"]["result"]> {

@@ -5,6 +5,7 @@ import { signal } from "@preact/signals";
 import type { Frames, Recipe } from "../../index.js";
 import type { RunResult } from "../engine/protocol.js";
 import { database, done, type StoredClip } from "./database.js";
+import type { Source } from "./inputs.js";
 import { settingsFrom, type Settings } from "./settings.js";
 import { stripOf } from "./strip.js";
 import { say } from "./toasts.js";
@@ -20,6 +21,8 @@ export interface Clip {
   readonly seconds: RunResult["seconds"];
   readonly peakBytes: number;
   readonly made: number;
+  /** What it was made from, in the mode "video". */
+  readonly source: Source | undefined;
   /** Object URL of all frames side by side, small; undefined until drawn. */
   readonly strip: string | undefined;
 }
@@ -41,12 +44,12 @@ function remember(id: string, frames: Frames): void {
 }
 
 /** Adds a finished run; storing it goes on in the background. */
-export function keep(settings: Settings, result: RunResult): Clip {
+export function keep(settings: Settings, result: RunResult, source: Source | undefined): Clip {
   const { frames, recipe, seconds, peakBytes } = result;
   const { width, height, count } = frames;
   const made = Date.now();
   const id = `${made}-${Math.random().toString(36).slice(2, 8)}`;
-  const clip: Clip = { id, settings, recipe, width, height, count, seconds, peakBytes, made, strip: undefined };
+  const clip: Clip = { id, settings, recipe, width, height, count, seconds, peakBytes, made, source, strip: undefined };
   remember(id, frames);
   clips.value = [clip, ...clips.value];
   void store(clip, frames);

@@ -3,10 +3,12 @@
 
 import { computed, signal, type Signal } from "@preact/signals";
 import type { Frames } from "../../index.js";
-import type { KernelTime, RunEvent, RunResult, Stage } from "../engine/protocol.js";
+import type { KernelTime, RunEvent, RunRequest, RunResult, Stage } from "../engine/protocol.js";
 import { CRASH, RemoteError } from "../rpc.js";
+import { decode } from "./desk.js";
 import { engine, facts, openGpu } from "./engine.js";
 import { keep, type Clip } from "./history.js";
+import { video, type Source } from "./inputs.js";
 import { requestOf, type Settings } from "./settings.js";
 import { Clock } from "./clock.js";
 import { say } from "./toasts.js";
@@ -34,13 +36,15 @@ export interface Job {
   readonly clip: Signal<Clip | undefined>;
   readonly error: Signal<{ readonly name: string; readonly message: string } | undefined>;
   readonly controller: AbortController;
+  /** What it starts from, in the mode "video". */
+  readonly video: Source | undefined;
 }
 
 export const jobs = signal<readonly Job[]>([]);
 export const current = computed(() => jobs.value.find((j) => j.state.value === "running"));
 export const waiting = computed(() => jobs.value.filter((j) => j.state.value === "waiting"));
-/** Whether dispatches are timed: slower, and what the Learn tab shows. */
-export const profiling = signal(false);
+/** Jobs whose dispatches are timed: slower, and what the Learn tab shows. */
+const profiles = new WeakSet<Job>();
 export const kernels = signal<readonly KernelTime[]>([]);
 /** Previews of the latest run, step by step. */
 export const lastPreviews = signal<readonly Frames[]>([]);
@@ -49,7 +53,7 @@ let next = 1;
 let working = false;
 
 /** Queues a run. */
-export function enqueue(settings: Settings): Job {
+export function enqueue(settings: Settings, source: Source | undefined = video.peek()): Job {
   const job: Job = {
     id: next++,
     settings,
@@ -60,9 +64,17 @@ export function enqueue(settings: Settings): Job {
     clip: signal(undefined),
     error: signal(undefined),
     controller: new AbortController(),
+    video: settings.mode === "video" ? source : undefined,
   };
   jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
   void work();
+  return job;
+}
+
+/** Queues a run whose dispatches are timed. */
+export function enqueueTimed(settings: Settings): Job {
+  const job = enqueue(settings);
+  profiles.add(job);
   return job;
 }
 
@@ -104,10 +116,16 @@ async function run(job: Job): Promise<void> {
   job.progress.value = { stage: "download", fraction: 0, steps: 0 };
   lastPreviews.value = [];
   job.clock.start();
-  const request = requestOf(job.settings, profiling.value);
+  const profile = profiles.has(job);
   const { signal: stop } = job.controller;
-  const answer = engine.call("run", request, { onEvent: (event) => follow(job, event), signal: stop });
   try {
+    const start = await startOf(job, stop);
+    const request = { ...requestOf(job.settings, profile), video: start };
+    const answer = engine.call("run", request, {
+      onEvent: (event) => follow(job, event),
+      signal: stop,
+      transfer: start ? [start.frames.rgba.buffer] : [],
+    });
     const result = await unlessDeaf(answer, stop);
     job.clock.stop();
     if (stop.aborted) return;
@@ -125,9 +143,19 @@ async function run(job: Job): Promise<void> {
   }
 }
 
+/** The frames that a job starts from. @throws Error where none were given */
+async function startOf(job: Job, stop: AbortSignal): Promise<RunRequest["video"]> {
+  const { mode, frames, fps, width, height } = job.settings;
+  if (mode !== "video") return undefined;
+  if (!job.video) throw new Error("there is no video to start from; choose one, or start from words");
+  const decoded = await decode({ ...job.video, frames, fps, width, height }, stop);
+  for (const note of decoded.notes) say(note);
+  return { name: job.video.name, frames: decoded.frames };
+}
+
 function finish(job: Job, result: RunResult): void {
   for (const warning of result.warnings) say(warning, "note");
-  job.clip.value = keep(job.settings, result);
+  job.clip.value = keep(job.settings, result, job.video);
   job.state.value = "done";
 }
 

@@ -5,6 +5,12 @@ import type { Recipe, SchedulerName } from "../../index.js";
 import { BUNDLED, BUNDLED_LORA, type ModelChoice, type RunOptions, type RunRequest } from "../engine/protocol.js";
 
 export interface Settings {
+  /** From what the clip starts. */
+  readonly mode: "text" | "video";
+  /** With a video: how much of it is given up. */
+  readonly strength: number;
+  /** Takes the prompt as diffusers does, without weights in brackets. */
+  readonly plainPrompt: boolean;
   readonly prompt: string;
   readonly negative: string;
   /** Decimal digits, below 2^64. */
@@ -31,6 +37,9 @@ export interface Settings {
 }
 
 export const DEFAULTS: Settings = {
+  mode: "text",
+  strength: 0.8,
+  plainPrompt: false,
   prompt: "a red star moving left on a night sky",
   negative: "",
   seed: "0",
@@ -111,6 +120,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     precision: s.precision === "auto" ? undefined : s.precision,
     motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
     distilled,
+    encoder: s.mode === "video",
   };
   const options: RunOptions = {
     prompt: s.prompt,
@@ -126,6 +136,8 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     clipSkip: s.clipSkip,
     originalSteps: s.originalSteps === DEFAULTS.originalSteps ? undefined : s.originalSteps,
     betaSchedule: s.betaSchedule,
+    plainPrompt: s.plainPrompt,
+    strength: s.mode === "video" ? s.strength : undefined,
   };
   return { choice, options, profile };
 }
@@ -134,7 +146,9 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
 export function shareLink(s: Settings): string {
   const differing = Object.entries(s).filter(
     ([name, value]) =>
-      name !== "seedLocked" && JSON.stringify(value) !== JSON.stringify(DEFAULTS[name as keyof Settings]),
+      name !== "seedLocked" &&
+      name !== "mode" &&
+      JSON.stringify(value) !== JSON.stringify(DEFAULTS[name as keyof Settings]),
   );
   const kept = { ...Object.fromEntries(differing), prompt: s.prompt, seed: s.seed };
   const url = new URL(location.href);
@@ -191,6 +205,7 @@ export function fromRecipe(
     seed: recipe.seed === undefined ? "0" : String(recipe.seed),
     width: w === undefined ? DEFAULTS.width : Number(w),
     height: h === undefined ? DEFAULTS.height : Number(h),
+    mode: typeof recipe["initVideo"] === "string" ? "video" : "text",
     model,
     motion: find(recipe["motion"], ""),
     vae: find(recipe["vae"], ""),

@@ -26,6 +26,7 @@ export type Shown =
   | { readonly kind: "nothing" }
   | { readonly kind: "job"; readonly job: Job }
   | { readonly kind: "clip"; readonly clip: Clip }
+  | { readonly kind: "grid"; readonly jobs: readonly Job[] }
   | { readonly kind: "pair"; readonly a: Clip; readonly b: Clip };
 
 export const shown = signal<Shown>({ kind: "nothing" });

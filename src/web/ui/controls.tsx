@@ -111,7 +111,6 @@ export function Choice<T extends string>(p: {
       <span class="select">
         <select
           id={id}
-          value={p.value}
           data-tip={p.tip}
           onChange={(e) => {
             const found = p.options.find(([value]) => value === e.currentTarget.value);
@@ -119,7 +118,8 @@ export function Choice<T extends string>(p: {
           }}
         >
           {p.options.map(([value, text]) => (
-            <option key={value} value={value}>
+            // The options may come later than the value: each says for itself whether it is chosen.
+            <option key={value} value={value} selected={value === p.value}>
               {text}
             </option>
           ))}

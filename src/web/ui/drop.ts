@@ -1,39 +1,39 @@
 // Files that come in by drag and drop, by the clipboard or a file dialog: pictures with a recipe restore its settings,
 // everything else is looked through for models.
 
-import { PictureError, readRecipe } from "../../index.js";
 import type { GivenFile } from "../desk/protocol.js";
-import { addFiles, usage } from "../state/desk.js";
+import { addFiles, recipeOfFile, usage } from "../state/desk.js";
+import { startFrom } from "../state/inputs.js";
 import { fromRecipe, settings } from "../state/settings.js";
 import { say } from "../state/toasts.js";
 import { goTo } from "../state/view.js";
 
-const PICTURE = /\.(a?png|gif|webp|mp4|webm)$/i;
+const PICTURE = /\.(a?png|gif|webp|jpe?g|avif|mp4|webm|mov|mkv)$/i;
 
 /** Takes whatever was given. */
 export async function takeFiles(files: readonly GivenFile[]): Promise<void> {
   if (files.length === 0) return;
   const [only] = files;
-  if (files.length === 1 && only && PICTURE.test(only.path)) return restore(only.file);
+  if (files.length === 1 && only && PICTURE.test(only.path)) return takePicture(only.file);
   goTo("models");
   await addFiles(files);
 }
 
-/** Restores the settings that made a clip. */
-export async function restore(file: File): Promise<void> {
-  try {
-    const recipe = await readRecipe(new Uint8Array(await file.arrayBuffer()));
-    const { settings: found, missing } = fromRecipe(recipe, usage.value.models);
-    settings.value = found;
-    goTo("create");
-    say(
-      missing.length === 0
-        ? `Settings restored from ${file.name}.`
-        : `Settings restored from ${file.name}; not in this browser: ${missing.join(", ")}.`,
-    );
-  } catch (error) {
-    say(error instanceof PictureError ? `${file.name}: ${error.message}.` : (error as Error).message, "error");
+/** Restores the settings that made a clip; what carries none becomes what the next clip starts from. */
+async function takePicture(file: File): Promise<void> {
+  goTo("create");
+  const recipe = await recipeOfFile(file, file.name).catch((error: Error) => error);
+  if (recipe instanceof Error) {
+    startFrom({ name: file.name, blob: file });
+    return say(`The next clip starts from ${file.name}.`);
   }
+  const { settings: found, missing } = fromRecipe(recipe, usage.value.models);
+  settings.value = found;
+  say(
+    missing.length === 0
+      ? `Settings restored from ${file.name}.`
+      : `Settings restored from ${file.name}; not in this browser: ${missing.join(", ")}.`,
+  );
 }
 
 /** All files of a drop, folders included. The entries must be asked for before the first await. */

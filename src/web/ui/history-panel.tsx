@@ -89,7 +89,7 @@ function ClipCard({ clip }: { readonly clip: Clip }) {
         <span class="about">
           <span class="what">{clip.recipe.prompt}</span>
           <span class="muted small">
-            seed {clip.settings.seed} · {ago(clip.made)}
+            {ago(clip.made)} · seed {clip.settings.seed}
           </span>
         </span>
       </button>
@@ -98,7 +98,7 @@ function ClipCard({ clip }: { readonly clip: Clip }) {
           icon="rerun"
           label="Run again"
           tip="Makes it again with the same settings and seed"
-          onClick={() => (shown.value = { kind: "job", job: enqueue(clip.settings) })}
+          onClick={() => (shown.value = { kind: "job", job: enqueue(clip.settings, clip.source) })}
         />
         <IconButton
           icon="trash"

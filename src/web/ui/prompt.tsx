@@ -3,9 +3,11 @@
 import { useEffect, useRef } from "preact/hooks";
 import { BUNDLED } from "../engine/protocol.js";
 import { gpu } from "../state/engine.js";
+import { video } from "../state/inputs.js";
 import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
+import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 
 const SHAPES = ["circle", "square", "triangle", "star", "heart"];
@@ -26,6 +28,7 @@ const EXAMPLES = ["a blue heart growing at sunset", "a yellow circle moving up o
 export function generate(): void {
   const s = settings.value;
   if (gpu.value.state !== "ready" || s.prompt.trim() === "") return;
+  if (s.mode === "video" && !video.value) return;
   const job = enqueue(s);
   if (!current.value || current.value === job) shown.value = { kind: "job", job };
   if (!s.seedLocked) change({ seed: randomSeed() });
@@ -87,12 +90,21 @@ export function Prompt() {
   );
 }
 
+/** Queues four runs with seeds of their own and shows them beside each other. */
+function generateFour(): void {
+  const s = settings.value;
+  const jobs = Array.from({ length: 4 }, (_, i) => enqueue({ ...s, seed: i === 0 ? s.seed : randomSeed() }));
+  shown.value = { kind: "grid", jobs };
+  if (!s.seedLocked) change({ seed: randomSeed() });
+}
+
 /** Generate, or stop. */
 export function Action() {
   const running = current.value;
   const queued = waiting.value.length;
   const ready = gpu.value.state === "ready";
-  const empty = settings.value.prompt.trim() === "";
+  const s = settings.value;
+  const empty = s.prompt.trim() === "" || (s.mode === "video" && !video.value);
   return (
     <div class="action">
       <button
@@ -108,6 +120,15 @@ export function Action() {
       >
         {running ? `Queue another${queued > 0 ? ` (${queued} waiting)` : ""}` : "Generate"}
       </button>
+      {!running && (
+        <IconButton
+          icon="grid"
+          label="Four seeds"
+          tip="Four clips at once, each with a seed of its own, beside each other"
+          disabled={!ready || empty}
+          onClick={generateFour}
+        />
+      )}
       {running && (
         <button
           type="button"

@@ -9,6 +9,7 @@ import { goTo } from "../state/view.js";
 import { Choice, Fold, IconButton, NumberField, Range } from "./controls.js";
 import { FitNote } from "./fit-note.js";
 import { Icon } from "./icons.js";
+import { StartFrom } from "./start-from.js";
 
 const SAMPLERS: Readonly<Record<SchedulerName, string>> = {
   lcm: "LCM (4 steps)",
@@ -45,6 +46,7 @@ export function SettingsPanel() {
   const maxFrames = facts.value?.maxFrames ?? 32;
   return (
     <>
+      <StartFrom />
       <Seed />
       <section class="group" aria-label="Picture">
         <Shapes native={native} />
@@ -297,7 +299,7 @@ function Advanced() {
   const g = gpu.value;
   const f16 = g.state === "ready" && g.info.f16;
   const vaes = usage.value.models.filter((m) => m.role === "vae").map((m) => [m.id, m.name] as const);
-  const names = ["clipSkip", "originalSteps", "betaSchedule", "motionNorm", "precision", "vae"] as const;
+  const names = ["plainPrompt", "clipSkip", "originalSteps", "betaSchedule", "motionNorm", "precision", "vae"] as const;
   const changed = names.filter((n) => s[n] !== DEFAULTS[n]).length;
   return (
     <Fold title="Advanced" note={changed === 0 ? undefined : `${changed} changed`}>
@@ -311,6 +313,16 @@ function Advanced() {
           ...(f16 ? ([["f16", "f16"]] as const) : []),
         ]}
         onChange={set("precision")}
+      />
+      <Choice
+        label="Brackets"
+        tip="Whether (word:1.2) and [word] in the prompt make words weigh more or less, as elsewhere, or are taken as they stand."
+        value={s.plainPrompt ? "plain" : "weights"}
+        options={[
+          ["weights", "weigh words"],
+          ["plain", "are plain text"],
+        ]}
+        onChange={(value) => change({ plainPrompt: value === "plain" })}
       />
       <Range
         label="Clip skip"

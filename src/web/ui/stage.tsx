@@ -7,9 +7,11 @@ import { gpu } from "../state/engine.js";
 import { framesOf, type Clip } from "../state/history.js";
 import { enqueue, type Job } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
+import { startFromClip, video } from "../state/inputs.js";
 import { say } from "../state/toasts.js";
 import { comparing, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
+import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { autoplays, Canvas, Filmstrip } from "./player.js";
 import { ProgressBar } from "./progress.js";
@@ -21,6 +23,7 @@ export function Stage() {
   const g = gpu.value;
   if (s.kind === "nothing") return g.state === "missing" ? <Help gpu={g} /> : <Empty />;
   if (s.kind === "clip") return <ClipView key={s.clip.id} clip={s.clip} />;
+  if (s.kind === "grid") return <Grid jobs={s.jobs} />;
   if (s.kind === "pair") return <Pair a={s.a} b={s.b} />;
   return <JobView key={s.job.id} job={s.job} />;
 }
@@ -121,7 +124,7 @@ function Stopped({ job }: { readonly job: Job }) {
 }
 
 function again(job: Job): void {
-  shown.value = { kind: "job", job: enqueue(job.settings) };
+  shown.value = { kind: "job", job: enqueue(job.settings, job.video) };
 }
 
 /** What went wrong and what helps. */
@@ -211,7 +214,7 @@ function ClipView({ clip }: { readonly clip: Clip }) {
             class="secondary"
             data-tip="The same settings with another seed"
             onClick={() => {
-              const job = enqueue({ ...clip.settings, seed: randomSeed() });
+              const job = enqueue({ ...clip.settings, seed: randomSeed() }, clip.source);
               shown.value = { kind: "job", job };
             }}
           >
@@ -221,9 +224,20 @@ function ClipView({ clip }: { readonly clip: Clip }) {
             type="button"
             class="secondary"
             data-tip="Puts the settings of this clip back into the controls, its seed kept"
-            onClick={() => change({ ...clip.settings, seedLocked: true })}
+            onClick={() => {
+              video.value = clip.source;
+              change({ ...clip.settings, seedLocked: true });
+            }}
           >
             Use its settings
+          </button>
+          <button
+            type="button"
+            class="secondary"
+            data-tip="Starts the next clip from this one: write what should become of it"
+            onClick={() => void startFromClip(clip)}
+          >
+            Start from it
           </button>
           <IconButton
             icon="compare"

@@ -1,0 +1,29 @@
+// What a run starts from beside its words: a video of the user's, or one of the clips. Kept while the page is open, and with
+// each clip that was made from it.
+
+import { signal } from "@preact/signals";
+import { encode } from "./desk.js";
+import { framesOf, type Clip } from "./history.js";
+import { change } from "./settings.js";
+
+/** A picture, animation or video. */
+export interface Source {
+  readonly name: string;
+  readonly blob: Blob;
+}
+
+export const video = signal<Source | undefined>(undefined);
+
+export function startFrom(source: Source): void {
+  video.value = source;
+  change({ mode: "video" });
+}
+
+/** Puts a clip in as the video to start from. */
+export async function startFromClip(clip: Clip): Promise<void> {
+  const frames = await framesOf(clip);
+  const fps = clip.settings.fps;
+  const blob = await encode({ format: "apng", frames, fps, recipe: clip.recipe });
+  startFrom({ name: `the clip “${clip.recipe.prompt}”`, blob });
+  change({ width: clip.width, height: clip.height, frames: clip.count, fps });
+}
