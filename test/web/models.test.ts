@@ -39,7 +39,8 @@ describe.skipIf(skipped)("studio's models", () => {
       .poll(() => page.locator(".model strong").allInnerTexts())
       .toEqual(["Shapes (demo)", "base", "motion-lcm", "lcm-lora.safetensors"]);
     await page.getByRole("link", { name: "Create" }).click();
-    const chosen = (label: string) => page.getByLabel(label, { exact: true }).locator("option:checked").innerText();
+    const chosen = (label: string) =>
+      page.getByRole("combobox", { name: label, exact: true }).locator("option:checked").innerText();
     expect(await chosen("Model")).toBe("base");
     expect(await chosen("Motion")).toBe("motion-lcm");
     await page.getByLabel("lcm-lora.safetensors", { exact: true }).waitFor();

@@ -2,6 +2,7 @@
 // on the command line; here it also tells how far it is, and survives the loss of its device.
 
 import {
+  DeviceLostError,
   loadPipeline,
   type ByteSource,
   type Device,
@@ -163,6 +164,8 @@ export class Engine {
       ...sources,
       precision,
       encoder: choice.encoder,
+      lowMemory: choice.lowMemory,
+      ...(choice.weights && { weights: choice.weights }),
       ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>
         emit({
@@ -206,9 +209,21 @@ export class Engine {
   }
 
   #inTurn<R>(body: () => Promise<R>): Promise<R> {
-    const turn = this.#turn.then(body);
+    const turn = this.#turn.then(() => this.#unlessLost(body));
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Some promises of a lost device never settle (compilation is one): what waits for them fails all the same. */
+  async #unlessLost<R>(body: () => Promise<R>): Promise<R> {
+    const { gpu } = await this.handle();
+    const lost = gpu.lost.then(async ({ reason, message }): Promise<never> => {
+      await new Promise((resolve) => setTimeout(resolve, 500)); // what fails by itself says more
+      throw new DeviceLostError(
+        `the graphics adapter was lost (${reason})${message === "" ? "" : `: ${message}`}; run it again, smaller if it recurs`,
+      );
+    });
+    return Promise.race([body(), lost]);
   }
 
   #drop(opened: OpenedDevice): void {

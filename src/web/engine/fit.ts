@@ -3,7 +3,7 @@
 
 import { planPipeline, type Device } from "../../index.js";
 import { generateOptions, type Engine } from "./engine.js";
-import type { Fit, RunOptions, RunRequest } from "./protocol.js";
+import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
 /** Below this nothing is tried: every adapter has it. */
 const SMALL = 2 ** 30;
@@ -18,9 +18,20 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
   const { choice, options } = request;
   const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
   const { loras: _, ...sources } = await engine.open(choice, signal);
-  const plan = (o: RunOptions) =>
-    planPipeline(device.capabilities, { ...sources, precision }, generateOptions(o, signal));
-  const wanted = await plan(options);
+  const plan = (smaller: Smaller) =>
+    planPipeline(
+      device.capabilities,
+      {
+        ...sources,
+        precision,
+        storage: {
+          weights: smaller.weights ?? choice.weights ?? precision,
+          lowMemory: smaller.lowMemory ?? choice.lowMemory,
+        },
+      },
+      generateOptions({ ...options, ...smaller }, signal),
+    );
+  const wanted = await plan({});
   const used = device.memory.reserved;
   const missing = wanted.peakBytes - used;
   const known = Math.max(SMALL, proven.get(device) ?? 0);
@@ -34,28 +45,30 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
   const given = (await tryAllocation(gpu, missing)) + used;
   proven.set(device, Math.max(known, given));
   if (given >= wanted.peakBytes) return { plan: brief, fits: true, available: given, instead: [] };
-  const instead: Fit["instead"][number][] = [];
+  const instead: Smaller[] = [];
   for (const smaller of candidates(options)) {
     if (instead.length === 3) break;
-    const p = await plan({ ...options, ...smaller }).catch(() => undefined);
+    const p = await plan(smaller).catch(() => undefined);
     if (p && p.peakBytes <= given) instead.push(smaller);
   }
   return { plan: brief, fits: false, available: given, instead };
 }
 
-/** Fewer frames, then smaller pictures, then both; sizes stay multiples of 8. */
-function candidates(o: RunOptions): Fit["instead"][number][] {
+/** The same picture in less memory, then fewer frames, then smaller pictures, then both; sizes stay multiples of 64. */
+function candidates(o: RunOptions): readonly Smaller[] {
   const scaled = (f: number) => ({
     width: Math.max(64, Math.round((o.width * f) / 64) * 64),
     height: Math.max(64, Math.round((o.height * f) / 64) * 64),
   });
-  const frames = (n: number) => Math.max(1, Math.min(o.frames, n));
+  const frames = Math.min(o.frames, 8);
   return [
-    { width: o.width, height: o.height, frames: frames(8) },
-    { ...scaled(0.75), frames: o.frames },
-    { ...scaled(0.5), frames: o.frames },
-    { ...scaled(0.5), frames: frames(8) },
-    { ...scaled(0.375), frames: frames(8) },
+    { weights: "int8" },
+    { lowMemory: true },
+    { frames },
+    scaled(0.75),
+    { ...scaled(0.75), lowMemory: true },
+    { ...scaled(0.5), frames },
+    { ...scaled(0.5), frames, lowMemory: true },
   ];
 }
 

@@ -15,6 +15,9 @@ export interface ModelChoice {
   readonly vae?: string | undefined;
   readonly loras: readonly { readonly id: string; readonly weight: number }[];
   readonly precision?: "f32" | "f16" | undefined;
+  /** Storage of weights; default that of activations. */
+  readonly weights?: "int8" | undefined;
+  readonly lowMemory: boolean;
   readonly motionNorm?: "joint" | "frame" | undefined;
   /** The bundled model has weights for LCM and TCD, and others for all other samplers. */
   readonly distilled: boolean;
@@ -108,6 +111,15 @@ export interface RunResult {
   readonly warnings: readonly string[];
 }
 
+/** Changes of the settings that take less memory. */
+export interface Smaller {
+  readonly width?: number;
+  readonly height?: number;
+  readonly frames?: number;
+  readonly lowMemory?: true;
+  readonly weights?: "int8";
+}
+
 /** A plan, and whether it fits. */
 export interface Fit {
   readonly plan: Pick<Plan, "weightBytes" | "peakBytes" | "flops" | "stages">;
@@ -115,7 +127,7 @@ export interface Fit {
   /** Bytes that the adapter was seen to give; undefined where nothing had to be tried. */
   readonly available?: number;
   /** What would fit instead, nearest first. */
-  readonly instead: readonly Pick<RunOptions, "width" | "height" | "frames">[];
+  readonly instead: readonly Smaller[];
 }
 
 /** Bytes now and at most on the device. */

@@ -37,6 +37,8 @@ export function recipeOf(run: {
     betaSchedule: s.betaSchedule,
     motionNorm: s.motionNorm,
     precision: run.precision,
+    ...(choice.weights && { weights: choice.weights }),
+    ...(choice.lowMemory && { lowMemory: true }),
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
     ...(bundled && choice.distilled && lessLora(choice)),
     ...(options.plainPrompt && { plainPrompt: true }),

@@ -28,6 +28,10 @@ export interface Settings {
   readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
   readonly motionNorm: "auto" | "joint" | "frame";
   readonly precision: "auto" | "f32" | "f16";
+  /** 8-bit weights, in half of f16's memory. */
+  readonly weights: "auto" | "int8";
+  /** Weights stay on the host and are uploaded layer by layer. */
+  readonly lowMemory: boolean;
   /** Ids: BUNDLED, or of the store. */
   readonly model: string;
   /** "" is the model's own. */
@@ -56,6 +60,8 @@ export const DEFAULTS: Settings = {
   betaSchedule: "linear",
   motionNorm: "auto",
   precision: "auto",
+  weights: "auto",
+  lowMemory: false,
   model: BUNDLED,
   motion: "",
   vae: "",
@@ -118,6 +124,8 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     vae: s.vae === "" ? undefined : s.vae,
     loras: s.loras.filter((l) => l.weight !== 0 && (l.id !== BUNDLED_LORA || s.model === BUNDLED)),
     precision: s.precision === "auto" ? undefined : s.precision,
+    weights: s.weights === "auto" ? undefined : s.weights,
+    lowMemory: s.lowMemory,
     motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
     distilled,
     encoder: s.mode === "video",

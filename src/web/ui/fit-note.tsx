@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { Fit } from "../engine/protocol.js";
+import type { Fit, Smaller } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
 import { current } from "../state/jobs.js";
 import { change, requestOf, settings } from "../state/settings.js";
@@ -33,6 +33,17 @@ function usePlan(): void {
   }, [key, idle]);
 }
 
+function words(s: Smaller): string {
+  return [
+    s.width !== undefined && `${s.width} × ${s.height}`,
+    s.frames !== undefined && `${s.frames} frames`,
+    s.weights && "8-bit weights",
+    s.lowMemory && "weights layer by layer",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
 export function FitNote() {
   usePlan();
   const f = fit.value;
@@ -58,7 +69,7 @@ export function FitNote() {
       <div class="ideas">
         {f.instead.map((i) => (
           <button key={JSON.stringify(i)} type="button" class="chip" onClick={() => change(i)}>
-            {i.width} × {i.height}, {i.frames} frames
+            {words(i)}
           </button>
         ))}
       </div>

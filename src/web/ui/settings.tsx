@@ -299,7 +299,17 @@ function Advanced() {
   const g = gpu.value;
   const f16 = g.state === "ready" && g.info.f16;
   const vaes = usage.value.models.filter((m) => m.role === "vae").map((m) => [m.id, m.name] as const);
-  const names = ["plainPrompt", "clipSkip", "originalSteps", "betaSchedule", "motionNorm", "precision", "vae"] as const;
+  const names = [
+    "plainPrompt",
+    "clipSkip",
+    "originalSteps",
+    "betaSchedule",
+    "motionNorm",
+    "precision",
+    "weights",
+    "lowMemory",
+    "vae",
+  ] as const;
   const changed = names.filter((n) => s[n] !== DEFAULTS[n]).length;
   return (
     <Fold title="Advanced" note={changed === 0 ? undefined : `${changed} changed`}>
@@ -313,6 +323,26 @@ function Advanced() {
           ...(f16 ? ([["f16", "f16"]] as const) : []),
         ]}
         onChange={set("precision")}
+      />
+      <Choice
+        label="Weights"
+        tip="8-bit weights take half the memory of f16; the pictures change a little."
+        value={s.weights}
+        options={[
+          ["auto", "as the numbers"],
+          ["int8", "8 bits"],
+        ]}
+        onChange={set("weights")}
+      />
+      <Choice
+        label="Memory"
+        tip="With little memory the weights stay outside the GPU and are uploaded layer by layer: the same pictures, more slowly."
+        value={s.lowMemory ? "low" : "fast"}
+        options={[
+          ["fast", "all on the GPU"],
+          ["low", "layer by layer"],
+        ]}
+        onChange={(value) => change({ lowMemory: value === "low" })}
       />
       <Choice
         label="Brackets"
