@@ -97,11 +97,11 @@ describe.skipIf(skipped)("studio's models", () => {
     await page.goto(linkTo(studio.address, { ...SMALL, prompt: "a green heart shrinking on the sea" }));
     await page.reload();
     await page.getByRole("button", { name: "Generate" }).click();
-    await page.getByRole("progressbar").waitFor();
+    await page.getByText(/^(Reading the sentence|Step 1)/).waitFor();
     await page.getByRole("button", { name: /^Adapter/ }).click();
     await page.getByText("The graphics adapter was reset and has been opened again").waitFor();
     await page.getByRole("button", { name: "Run it again" }).click();
-    await page.getByRole("progressbar").waitFor();
+    await page.getByText(/^(Reading the sentence|Step 1)/).waitFor();
     for (const worker of page.workers())
       await worker.evaluate(() => {
         setTimeout(() => {

@@ -200,7 +200,10 @@ export class Engine {
   ): Promise<FramesEvent> {
     for await (const event of pipeline.generate(generateOptions(options, signal, video?.frames))) {
       if (event.type === "frames") return event;
-      if (event.type === "window") continue;
+      if (event.type === "window") {
+        emit({ type: "stage", stage: "denoise", fraction: event.done / event.count });
+        continue;
+      }
       const preview = await event.preview();
       const { index, count, timestep, seconds } = event;
       emit({ type: "step", index, count, timestep, seconds, preview }, [preview.rgba.buffer]);
@@ -250,11 +253,26 @@ export function generateOptions(o: RunOptions, signal: AbortSignal, video?: Fram
     scheduler: o.scheduler,
     clipSkip: o.clipSkip,
     plainPrompt: o.plainPrompt,
+    ...courseOf(o),
     ...(video && { video, strength: o.strength ?? 0.8 }),
     ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
     ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
     ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),
     signal,
+  };
+}
+
+type Course = Pick<GenerateOptions, "long" | "context" | "stride" | "contextSchedule" | "freeInit" | "promptAt">;
+
+/** What concerns a clip's length and its course, as given; also what the recipe says of it. */
+export function courseOf({ long, context, stride, contextSchedule, freeInit, promptAt }: RunOptions): Course {
+  return {
+    ...(long && { long }),
+    ...(context !== undefined && { context }),
+    ...(stride !== undefined && { stride }),
+    ...(contextSchedule && { contextSchedule }),
+    ...(freeInit !== undefined && { freeInit }),
+    ...(promptAt && { promptAt }),
   };
 }
 

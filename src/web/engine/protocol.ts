@@ -64,6 +64,12 @@ export interface RunOptions {
   readonly plainPrompt: boolean;
   /** With a video. */
   readonly strength?: number | undefined;
+  readonly long?: "free-noise" | "window";
+  readonly context?: number;
+  readonly stride?: number;
+  readonly contextSchedule?: "looped";
+  readonly freeInit?: number;
+  readonly promptAt?: Readonly<Record<number, string>>;
   readonly originalSteps?: number | undefined;
   readonly betaEnd?: number | undefined;
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | undefined;

@@ -43,10 +43,22 @@ export function recipeOf(run: {
     ...(bundled && choice.distilled && lessLora(choice)),
     ...(options.plainPrompt && { plainPrompt: true }),
     ...(run.request.video && { initVideo: run.request.video.name, strength: options.strength ?? 0.8 }),
+    ...courseRecipe(options),
     version,
     adapter: run.adapter,
     ...Object.fromEntries(Object.entries(run.info.hashes).map(([part, hash]) => [`${part}Sha256`, hash])),
     ...(run.info.loras.length > 0 && { loraSha256: run.info.loras.map((l) => l.hash) }),
+  };
+}
+
+/** Length and course, prompts along the clip as the command line writes them: "8:a heart". */
+function courseRecipe(o: RunRequest["options"]): Partial<Recipe> {
+  const stops = Object.entries(o.promptAt ?? {}).map(([frame, text]) => `${frame}:${text}`);
+  return {
+    ...(o.long && { long: o.long, context: o.context, stride: o.stride }),
+    ...(o.contextSchedule && { contextSchedule: o.contextSchedule }),
+    ...(o.freeInit !== undefined && { freeInit: o.freeInit }),
+    ...(stops.length > 0 && { promptAt: stops }),
   };
 }
 

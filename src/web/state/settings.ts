@@ -9,6 +9,15 @@ export interface Settings {
   readonly mode: "text" | "video";
   /** With a video: how much of it is given up. */
   readonly strength: number;
+  /** How the network sees a clip longer than it was trained for; the last is one that ends where it begins. */
+  readonly course: "whole" | "free-noise" | "window" | "loop";
+  /** Frames of a window, and from one window to the next. */
+  readonly context: number;
+  readonly stride: number;
+  /** Runs, each from the low frequencies of the one before; 0 is one run. */
+  readonly freeInit: number;
+  /** Prompts at later frames, by frame. */
+  readonly travel: readonly { readonly frame: number; readonly text: string }[];
   /** Takes the prompt as diffusers does, without weights in brackets. */
   readonly plainPrompt: boolean;
   readonly prompt: string;
@@ -43,6 +52,11 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   mode: "text",
   strength: 0.8,
+  course: "whole",
+  context: 16,
+  stride: 4,
+  freeInit: 0,
+  travel: [],
   plainPrompt: false,
   prompt: "a red star moving left on a night sky",
   negative: "",
@@ -104,6 +118,16 @@ export function change(patch: Partial<Settings>): void {
   settings.value = { ...settings.value, ...patch };
 }
 
+/** What a control calls with its new value. */
+export function setter<K extends keyof Settings>(name: K): (value: Settings[K]) => void {
+  return (value) => change({ [name]: value } as Pick<Settings, K>);
+}
+
+/** Samplers that few steps without guidance suit, and that the bundled model was distilled for. */
+export function isDistilled(sampler: SchedulerName): boolean {
+  return sampler === "lcm" || sampler === "tcd";
+}
+
 /** A seed that fits a float exactly, so that it can be typed and said. */
 export function randomSeed(): string {
   const [n = 0] = crypto.getRandomValues(new Uint32Array(1));
@@ -117,7 +141,6 @@ export function isSeed(text: string): boolean {
 
 /** The engine's request. */
 export function requestOf(s: Settings, profile: boolean): RunRequest {
-  const distilled = s.scheduler === "lcm" || s.scheduler === "tcd";
   const choice: ModelChoice = {
     model: s.model,
     motion: s.motion === "" ? undefined : s.motion,
@@ -127,7 +150,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     weights: s.weights === "auto" ? undefined : s.weights,
     lowMemory: s.lowMemory,
     motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
-    distilled,
+    distilled: isDistilled(s.scheduler),
     encoder: s.mode === "video",
   };
   const options: RunOptions = {
@@ -146,8 +169,27 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     betaSchedule: s.betaSchedule,
     plainPrompt: s.plainPrompt,
     strength: s.mode === "video" ? s.strength : undefined,
+    ...courseOf(s),
   };
   return { choice, options, profile };
+}
+
+/** Options of a long clip. Windows that would hold the whole clip are none. */
+function courseOf(
+  s: Settings,
+): Pick<RunOptions, "long" | "context" | "stride" | "contextSchedule" | "freeInit" | "promptAt"> {
+  const stops = s.travel.filter(({ frame, text }) => text.trim() !== "" && frame > 0 && frame < s.frames);
+  const windows = s.course !== "whole" && s.frames > s.context;
+  return {
+    ...(windows && {
+      long: s.course === "free-noise" ? "free-noise" : "window",
+      context: s.context,
+      stride: Math.min(s.stride, s.context),
+      ...(s.course === "loop" && { contextSchedule: "looped" as const }),
+    }),
+    ...(s.freeInit > 1 && { freeInit: s.freeInit }),
+    ...(stops.length > 0 && { promptAt: Object.fromEntries(stops.map(({ frame, text }) => [frame, text])) }),
+  };
 }
 
 /** The address that opens the page with these settings; models go by name only, since another browser has its own. */
@@ -173,6 +215,12 @@ export function fromLink(hash: string): Settings | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** "8:a heart" → frame 8 */
+function stopOf(entry: string | number): Settings["travel"][number] {
+  const [, frame = "0", text = ""] = /^(\d+):(.*)$/s.exec(String(entry)) ?? [];
+  return { frame: Number(frame), text };
 }
 
 /** A model of the store, as far as recipes name it. */
@@ -213,6 +261,15 @@ export function fromRecipe(
     seed: recipe.seed === undefined ? "0" : String(recipe.seed),
     width: w === undefined ? DEFAULTS.width : Number(w),
     height: h === undefined ? DEFAULTS.height : Number(h),
+    course:
+      recipe["long"] === "window"
+        ? recipe["contextSchedule"] === "looped"
+          ? "loop"
+          : "window"
+        : recipe["long"] === "free-noise"
+          ? "free-noise"
+          : "whole",
+    travel: Array.isArray(recipe["promptAt"]) ? recipe["promptAt"].map(stopOf) : [],
     mode: typeof recipe["initVideo"] === "string" ? "video" : "text",
     model,
     motion: find(recipe["motion"], ""),

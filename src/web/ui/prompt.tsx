@@ -7,6 +7,7 @@ import { video } from "../state/inputs.js";
 import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
+import { Travel } from "./course.js";
 import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 
@@ -63,6 +64,7 @@ export function Prompt() {
           }
         }}
       />
+      <Travel />
       {bundled && (
         <div class="ideas">
           <button

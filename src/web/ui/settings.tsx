@@ -1,14 +1,13 @@
 // Everything that can be set beside the prompt; what is rarely touched is folded away.
 
 import type { SchedulerName } from "../../index.js";
-import { BUNDLED, BUNDLED_LORA } from "../engine/protocol.js";
-import { usage } from "../state/desk.js";
-import { facts, gpu } from "../state/engine.js";
-import { change, DEFAULTS, isSeed, randomSeed, settings, type Settings } from "../state/settings.js";
-import { goTo } from "../state/view.js";
-import { Choice, Fold, IconButton, NumberField, Range } from "./controls.js";
+import { facts } from "../state/engine.js";
+import { change, isDistilled, isSeed, randomSeed, settings, setter as set } from "../state/settings.js";
+import { Advanced } from "./advanced.js";
+import { Choice, IconButton, NumberField, Range } from "./controls.js";
+import { Frames } from "./course.js";
 import { FitNote } from "./fit-note.js";
-import { Icon } from "./icons.js";
+import { Model } from "./model-panel.js";
 import { StartFrom } from "./start-from.js";
 
 const SAMPLERS: Readonly<Record<SchedulerName, string>> = {
@@ -25,9 +24,6 @@ const SAMPLERS: Readonly<Record<SchedulerName, string>> = {
   unipc: "UniPC",
 };
 
-/** Samplers that few steps without guidance suit. */
-const FAST: readonly SchedulerName[] = ["lcm", "tcd"];
-
 const ROOM: readonly (readonly [string, number, number])[] = [
   ["1:1", 1, 1],
   ["4:3", 7 / 6, 7 / 8],
@@ -36,29 +32,16 @@ const ROOM: readonly (readonly [string, number, number])[] = [
   ["9:16", 7 / 8, 3 / 2],
 ];
 
-function set<K extends keyof Settings>(name: K): (value: Settings[K]) => void {
-  return (value) => change({ [name]: value } as Pick<Settings, K>);
-}
-
 export function SettingsPanel() {
   const s = settings.value;
   const native = facts.value?.nativeSize ?? 128;
-  const maxFrames = facts.value?.maxFrames ?? 32;
   return (
     <>
       <StartFrom />
       <Seed />
       <section class="group" aria-label="Picture">
         <Shapes native={native} />
-        <Range
-          label="Frames"
-          tip={`Pictures of the clip. This motion module knows up to ${maxFrames}; it was made for 16.`}
-          value={s.frames}
-          min={1}
-          max={maxFrames}
-          step={1}
-          onChange={set("frames")}
-        />
+        <Frames />
         <Range
           label="Speed"
           tip="Frames per second, when it is played and in the saved file. Can be changed afterwards too."
@@ -77,8 +60,8 @@ export function SettingsPanel() {
           value={s.scheduler}
           options={Object.entries(SAMPLERS) as [SchedulerName, string][]}
           onChange={(scheduler) => {
-            const fast = FAST.includes(scheduler);
-            const wasFast = FAST.includes(s.scheduler);
+            const fast = isDistilled(scheduler);
+            const wasFast = isDistilled(s.scheduler);
             change({
               scheduler,
               ...(fast !== wasFast && (fast ? { steps: 4, guidance: 1 } : { steps: 20, guidance: 5 })),
@@ -90,7 +73,7 @@ export function SettingsPanel() {
           tip="Evaluations of the network. More take longer; with LCM four to eight are enough."
           value={s.steps}
           min={1}
-          max={FAST.includes(s.scheduler) ? 12 : 50}
+          max={isDistilled(s.scheduler) ? 12 : 50}
           limit={1000}
           step={1}
           onChange={set("steps")}
@@ -221,198 +204,5 @@ function Negative() {
         onInput={(e) => change({ negative: e.currentTarget.value })}
       />
     </div>
-  );
-}
-
-function Model() {
-  const s = settings.value;
-  const { models } = usage.value;
-  const of = (role: string) => models.filter((m) => m.role === role).map((m) => [m.id, m.name] as const);
-  const name = (id: string) =>
-    id === BUNDLED_LORA ? "Distilled for 4 steps" : (models.find((m) => m.id === id)?.name ?? "gone");
-  const distilled = FAST.includes(s.scheduler);
-  const loras = s.loras.filter((l) => l.id !== BUNDLED_LORA || (s.model === BUNDLED && distilled));
-  const unused = of("lora").filter(([id]) => !s.loras.some((l) => l.id === id));
-  return (
-    <section class="group" aria-label="Model">
-      <Choice
-        label="Model"
-        tip="The picture model: the demo that comes with this page, or one of yours."
-        value={s.model}
-        options={[[BUNDLED, "Shapes (demo)"], ...of("model")]}
-        onChange={(model) =>
-          change({ model, ...(model !== s.model && model === BUNDLED && { width: 128, height: 128, motion: "" }) })
-        }
-      />
-      <Choice
-        label="Motion"
-        tip="The motion module, which makes an animation of single pictures."
-        value={s.motion}
-        options={[["", "The model's own"], ...of("motion")]}
-        onChange={set("motion")}
-      />
-      {loras.map((l) => (
-        <div class="lora" key={l.id}>
-          <Range
-            label={name(l.id)}
-            tip="Weight of this LoRA: 0 leaves it out, 1 is as it was made. The weights are merged anew when it changes."
-            value={l.weight}
-            min={0}
-            max={2}
-            step={0.05}
-            onChange={(weight) =>
-              change({ loras: s.loras.map((other) => (other.id === l.id ? { ...other, weight } : other)) })
-            }
-          />
-          {l.id !== BUNDLED_LORA && (
-            <IconButton
-              icon="close"
-              label={`Take off ${name(l.id)}`}
-              onClick={() => change({ loras: s.loras.filter((other) => other.id !== l.id) })}
-            />
-          )}
-        </div>
-      ))}
-      {unused.length > 0 && (
-        <Choice
-          label="Add a LoRA"
-          tip="Puts a stored LoRA on the model"
-          value=""
-          options={[["", "Choose…"], ...unused]}
-          onChange={(id) => id !== "" && change({ loras: [...s.loras, { id, weight: 1 }] })}
-        />
-      )}
-      <button
-        type="button"
-        class="quiet wide"
-        data-tip="Your own checkpoints, motion modules, LoRAs"
-        onClick={() => goTo("models")}
-      >
-        <Icon name="plus" size={15} /> Add models
-      </button>
-    </section>
-  );
-}
-
-function Advanced() {
-  const s = settings.value;
-  const g = gpu.value;
-  const f16 = g.state === "ready" && g.info.f16;
-  const vaes = usage.value.models.filter((m) => m.role === "vae").map((m) => [m.id, m.name] as const);
-  const names = [
-    "plainPrompt",
-    "clipSkip",
-    "originalSteps",
-    "betaSchedule",
-    "motionNorm",
-    "precision",
-    "weights",
-    "lowMemory",
-    "vae",
-  ] as const;
-  const changed = names.filter((n) => s[n] !== DEFAULTS[n]).length;
-  return (
-    <Fold title="Advanced" note={changed === 0 ? undefined : `${changed} changed`}>
-      <Choice
-        label="Numbers"
-        tip="How weights and activations are stored. f16 takes half the memory, where the adapter computes in it."
-        value={s.precision}
-        options={[
-          ["auto", f16 ? "f16 (as the adapter has it)" : "f32 (as the adapter has it)"],
-          ["f32", "f32"],
-          ...(f16 ? ([["f16", "f16"]] as const) : []),
-        ]}
-        onChange={set("precision")}
-      />
-      <Choice
-        label="Weights"
-        tip="8-bit weights take half the memory of f16; the pictures change a little."
-        value={s.weights}
-        options={[
-          ["auto", "as the numbers"],
-          ["int8", "8 bits"],
-        ]}
-        onChange={set("weights")}
-      />
-      <Choice
-        label="Memory"
-        tip="With little memory the weights stay outside the GPU and are uploaded layer by layer: the same pictures, more slowly."
-        value={s.lowMemory ? "low" : "fast"}
-        options={[
-          ["fast", "all on the GPU"],
-          ["low", "layer by layer"],
-        ]}
-        onChange={(value) => change({ lowMemory: value === "low" })}
-      />
-      <Choice
-        label="Brackets"
-        tip="Whether (word:1.2) and [word] in the prompt make words weigh more or less, as elsewhere, or are taken as they stand."
-        value={s.plainPrompt ? "plain" : "weights"}
-        options={[
-          ["weights", "weigh words"],
-          ["plain", "are plain text"],
-        ]}
-        onChange={(value) => change({ plainPrompt: value === "plain" })}
-      />
-      <Range
-        label="Clip skip"
-        tip="Layers of the text encoder left out at its end. Some models were trained with 1."
-        value={s.clipSkip}
-        min={0}
-        max={4}
-        step={1}
-        onChange={set("clipSkip")}
-      />
-      {s.scheduler === "lcm" && (
-        <Range
-          label="LCM grid"
-          tip="Steps of the grid that LCM was trained on: 50, unless its author says otherwise."
-          value={s.originalSteps}
-          min={Math.max(20, s.steps)}
-          max={100}
-          step={1}
-          onChange={set("originalSteps")}
-        />
-      )}
-      <Choice
-        label="Noise schedule"
-        tip="How the noise falls off. AnimateLCM and AnimateDiff were trained with linear."
-        value={s.betaSchedule}
-        options={[
-          ["linear", "linear"],
-          ["scaled_linear", "scaled linear"],
-          ["squaredcos_cap_v2", "squared cosine"],
-        ]}
-        onChange={set("betaSchedule")}
-      />
-      <Choice
-        label="Motion norm"
-        tip="Whether the motion modules normalise the clip as a whole or frame by frame. By itself: as the motion file was trained."
-        value={s.motionNorm}
-        options={[
-          ["auto", "as the file was trained"],
-          ["joint", "the whole clip"],
-          ["frame", "frame by frame"],
-        ]}
-        onChange={set("motionNorm")}
-      />
-      {vaes.length > 0 && (
-        <Choice
-          label="VAE"
-          tip="What turns latents into pictures"
-          value={s.vae}
-          options={[["", "The model's own"], ...vaes]}
-          onChange={set("vae")}
-        />
-      )}
-      <button
-        type="button"
-        class="quiet wide"
-        data-tip="Everything but the prompt as it was in the beginning"
-        onClick={() => change({ ...DEFAULTS, prompt: s.prompt })}
-      >
-        Back to the defaults
-      </button>
-    </Fold>
   );
 }

@@ -1,0 +1,115 @@
+// The course of a clip: how many frames it has and how the network sees them, and sentences that take over later.
+
+import { facts } from "../state/engine.js";
+import { change, settings, type Settings } from "../state/settings.js";
+import { Choice, IconButton, Range } from "./controls.js";
+import { Icon } from "./icons.js";
+
+/** What the frames slider offers where windows are used; more can be typed. */
+const LONG = 96;
+
+export function Frames() {
+  const s = settings.value;
+  const known = facts.value?.maxFrames ?? 32;
+  const whole = s.course === "whole";
+  return (
+    <>
+      <Range
+        label="Frames"
+        tip={
+          whole
+            ? `Pictures of the clip. This motion module knows up to ${known}; it was made for 16. Longer ones take windows, below.`
+            : "Pictures of the clip: as many as you have patience for."
+        }
+        value={s.frames}
+        min={1}
+        max={whole ? known : LONG}
+        limit={whole ? known : 1024}
+        step={1}
+        onChange={(frames) => change({ frames })}
+      />
+      <Choice
+        label="Long clips"
+        tip="How the network sees a clip with more frames than it was made for: all at once, or in overlapping windows of 16. FreeNoise keeps the scene, fused windows keep memory low, looped ones end where they begin."
+        value={s.course}
+        options={[
+          ["whole", "all frames at once"],
+          ["free-noise", "windows, with FreeNoise"],
+          ["window", "windows, fused"],
+          ["loop", "windows, looped"],
+        ]}
+        onChange={(course) => change({ course, frames: framesFor(course, s, known) })}
+      />
+    </>
+  );
+}
+
+/** Windows make sense beyond one of them; without, the motion module's knowledge ends. */
+function framesFor(course: Settings["course"], s: Settings, known: number): number {
+  return course === "whole" ? Math.min(s.frames, known) : s.frames > s.context ? s.frames : 2 * s.context;
+}
+
+/** Prompts along the clip. */
+export function Travel() {
+  const s = settings.value;
+  const set = (index: number, patch: Partial<Settings["travel"][number]>) =>
+    change({ travel: s.travel.map((stop, i) => (i === index ? { ...stop, ...patch } : stop)) });
+  const last = s.travel.reduce((most, stop) => Math.max(most, stop.frame), 0);
+  return (
+    <div class="travel">
+      {s.travel.length > 0 && (
+        <>
+          <div class="timeline" aria-hidden="true" style={{ "--count": s.frames }}>
+            <i style={{ "--at": 0 }} />
+            {s.travel
+              .filter(({ frame }) => frame < s.frames)
+              .map(({ frame }) => (
+                <i key={frame} style={{ "--at": frame }} />
+              ))}
+          </div>
+          {s.travel.map((stop, i) => (
+            <div class="stop" key={i} data-late={stop.frame >= s.frames}>
+              <input
+                type="number"
+                class="number"
+                aria-label={`Frame of sentence ${i + 2}`}
+                data-tip={`The frame, 1 to ${s.frames - 1}, at which this sentence holds; before it, it is blended in`}
+                min={1}
+                max={Math.max(1, s.frames - 1)}
+                value={stop.frame}
+                onChange={(e) => {
+                  const frame = Math.round(Number(e.currentTarget.value));
+                  set(i, { frame: Math.min(Math.max(1, frame), Math.max(1, s.frames - 1)) });
+                }}
+              />
+              <input
+                type="text"
+                aria-label={`Sentence ${i + 2}`}
+                data-tip="What it shows from this frame on"
+                placeholder="what it becomes"
+                value={stop.text}
+                onInput={(e) => set(i, { text: e.currentTarget.value })}
+              />
+              <IconButton
+                icon="close"
+                label={`Take out sentence ${i + 2}`}
+                onClick={() => change({ travel: s.travel.filter((_, k) => k !== i) })}
+              />
+            </div>
+          ))}
+        </>
+      )}
+      <button
+        type="button"
+        class="quiet add"
+        disabled={s.frames < 2 || last >= s.frames - 1}
+        data-tip="Another sentence at a later frame: the clip goes from one to the other"
+        onClick={() =>
+          change({ travel: [...s.travel, { frame: Math.ceil((last + s.frames - 1) / 2) || 1, text: "" }] })
+        }
+      >
+        <Icon name="plus" size={15} /> Then…
+      </button>
+    </div>
+  );
+}
