@@ -6,6 +6,7 @@ import { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs, type ModelStorage } from "./build.js";
+import { stepsOf } from "./denoising.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
@@ -135,7 +136,8 @@ export function planRun(
   stage("denoise", () => {
     slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
     using denoiser = pipeline.denoiser(s, scheduler, conditioning, slots);
-    for (const index of scheduler.timesteps.keys()) {
+    for (let step = 0; step < stepsOf(s, scheduler); step++) {
+      const index = step % scheduler.timesteps.length;
       if (scheduler.plan(index).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
       denoiser.record(index).dispose();
     }
