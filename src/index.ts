@@ -76,6 +76,9 @@ export type { Conditioning, Denoiser, DenoiserOptions, TextConditioning } from "
 export type { Window, WindowSchedule } from "./pipelines/windows.js";
 export type { LatentSlots } from "./pipelines/latents.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
+export { planConversion, type Conversion } from "./pipelines/convert.js";
+export type { ConvertedFile, ConvertOptions, Naming } from "./pipelines/convert-parts.js";
+export type { DTypeChoice } from "./pipelines/convert-tensors.js";
 export {
   loadPipeline,
   type LoadedPipeline,

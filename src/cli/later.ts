@@ -1,4 +1,4 @@
-// Options and verbs of the plan that are not built yet. They are refused by name, never accepted and ignored.
+// Options of the plan that are not built yet. They are refused by name, never accepted and ignored.
 
 import { UsageError } from "./failure.js";
 
@@ -14,8 +14,6 @@ export const LATER_OPTIONS: readonly string[] = [
   "--vae-tiling",
   "--region <spec>",
 ];
-
-export const LATER_VERBS: readonly string[] = ["convert"];
 
 /** Refuses something planned. */
 export function notYet(what: string, instead = ""): UsageError {

@@ -4,7 +4,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { version } from "../version.js";
 import type { BenchArguments } from "./bench.js";
-import { LATER_VERBS, notYet } from "./later.js";
+import type { ConvertArguments } from "./convert.js";
 import { addCompareOptions, type CompareArguments } from "./options-compare.js";
 import { addJobOptions, type JobArguments } from "./options-jobs.js";
 import { addRunOptions, type RunArguments } from "./options.js";
@@ -44,6 +44,34 @@ export function program(): Command {
     .option("-v, --verbose", "list every tensor")
     .action(async (path: string, options: { json?: boolean; verbose?: boolean }) =>
       (await import("./inspect.js")).inspect(path, options),
+    );
+
+  main
+    .command("convert")
+    .summary("write a checkpoint in another form")
+    .description(
+      "Writes a checkpoint in another form, always as safetensors: a model between one file and a diffusers folder, motion modules between AnimateDiff's files and MotionAdapter folders, VAEs and LoRAs between their names, .ckpt, .pt and .bin to safetensors.\nA path that ends in .safetensors becomes a file, any other a folder in diffusers' layout. Nothing in the file is run; tensors stream, so memory stays small.",
+    )
+    .argument("<in>", "checkpoint file, model folder, or hf: name")
+    .argument("<out>", "file that ends in .safetensors, or folder")
+    .addOption(
+      new Option("--dtype <f32|f16>", "type of the floating-point tensors (default: as stored)").choices([
+        "f32",
+        "f16",
+      ]),
+    )
+    .addOption(
+      new Option(
+        "--names <diffusers|original|kohya>",
+        "names in a file: original are LDM's and AnimateDiff's, kohya is for LoRAs (default: as they are; from folders original)",
+      ).choices(["diffusers", "original", "kohya"]),
+    )
+    .option("--force", "replace what is there")
+    .option("--json", "print one JSON object on stdout")
+    .option("-q, --quiet", "no progress")
+    .addHelpText("after", CONVERT_EXAMPLES)
+    .action(async (from: string, to: string, options: ConvertArguments) =>
+      (await import("./convert.js")).convert(from, to, options),
     );
 
   addRunOptions(
@@ -115,15 +143,6 @@ export function program(): Command {
     (await import("./compare.js")).compare(prompt, options),
   );
 
-  for (const name of LATER_VERBS)
-    main
-      .command(name, { hidden: true })
-      .argument("[words...]")
-      .allowUnknownOption()
-      .helpOption(false)
-      .action(() => {
-        throw notYet(`kineograph ${name}`);
-      });
   return main;
 }
 
@@ -132,6 +151,14 @@ function portNumber(text: string): number {
   if (!(n <= 65535)) throw new InvalidArgumentError("Expected a port from 0 to 65535.");
   return n;
 }
+
+const CONVERT_EXAMPLES = `
+Examples:
+  kineograph convert realistic.ckpt realistic.safetensors --dtype f16
+  kineograph convert realistic.safetensors realistic          a diffusers folder
+  kineograph convert realistic realistic.safetensors          and back
+  kineograph convert AnimateLCM_sd15_t2v.ckpt animatelcm      a MotionAdapter
+  kineograph convert style.safetensors style-kohya.safetensors --names kohya`;
 
 const EXAMPLES = `
 Examples:

@@ -145,7 +145,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     maxFrames: models.maxFrames,
     motionNorm: options.motionNorm ?? files.motionNorm,
     loras: new LoraStack(device, files, stores, loras),
-    identity: JSON.stringify([files.hashes, dtype]),
+    identity: JSON.stringify([files.hashes, dtype, embeddingInfo.map((e) => [e.names, e.hash])]),
     motionName: files.motionName,
     imageEncoder: models.imageEncoder && {
       name: files.motionName ?? files.name,

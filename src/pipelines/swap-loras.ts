@@ -21,7 +21,6 @@ export class LoraStack {
   readonly #stores: Readonly<Record<Network, WeightStore>>;
   /** Weights that are not the base's, or may not be. */
   readonly #touched: Readonly<Record<Network, Set<string>>>;
-
   #info: readonly LoraInfo[];
 
   /** `first` is merged already. */
@@ -60,6 +59,7 @@ export class LoraStack {
           onProgress: (p) => onProgress?.({ loadedBytes: done + p.loadedBytes, totalBytes }),
           ...(signal && { signal }),
         });
+        await store.rest();
         done += store.bytesIn(source, names);
       }
       for (const network of NETWORKS) {

@@ -3,7 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { describe, expect, it } from "vitest";
 import { statusOf, UsageError } from "../../src/cli/failure.js";
-import { LATER_OPTIONS, LATER_VERBS } from "../../src/cli/later.js";
+import { LATER_OPTIONS } from "../../src/cli/later.js";
 import { addRunOptions, generateOptions, type RunArguments } from "../../src/cli/options.js";
 import { program } from "../../src/cli/program.js";
 import { modelPaths } from "../../src/cli/sources.js";
@@ -135,12 +135,6 @@ describe("verbs", () => {
       c.configureOutput({ writeErr: () => undefined, writeOut: () => undefined });
     return main.parseAsync(words, { from: "user" }).catch((error: unknown) => error);
   };
-
-  it.each([...LATER_VERBS])("refuses %s by name as not there yet, whatever follows", async (verb) => {
-    const error = await call(verb, "a", "--b=c");
-    expect(error).toBeInstanceOf(UsageError);
-    expect((error as Error).message).toContain(`kineograph ${verb} is not there yet`);
-  });
 
   it("refuses unknown verbs, missing and surplus arguments", async () => {
     for (const words of [["frobnicate"], ["generate", "a", "b"], ["inspect"], ["devices", "x"]]) {
