@@ -35,7 +35,7 @@ export { CLIPTokenizer, type CLIPTokenizerFiles, type EncodeOptions, type Encodi
 export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.js";
 export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig, type TokenVector } from "./models/clip/text-model.js";
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
-export type { UNetAdditions } from "./models/unet/additions.js";
+export type { Addition, UNetAdditions } from "./models/unet/additions.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
 export type { Clip } from "./models/unet/motion.js";
 export type { TextKeyValues } from "./nn/attention.js";
@@ -48,6 +48,7 @@ export {
   type Pack,
   type Parameter,
   type Patch,
+  type Storage,
   type WeightSource,
 } from "./nn/weights.js";
 
@@ -100,7 +101,13 @@ export {
 } from "./pipelines/prompt-chunks.js";
 export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptStyle } from "./pipelines/prompt.js";
 export type { ModelSources } from "./pipelines/model-files.js";
-export { planPipeline, type Plan, type StagePlan } from "./pipelines/plan.js";
+export { planPipeline, type Plan, type PlanOptions, type StagePlan } from "./pipelines/plan.js";
+export type { ModelStorage } from "./pipelines/build.js";
+export type { ControlOptions } from "./pipelines/control/options.js";
+export type { ControlNetwork } from "./pipelines/control/network.js";
+export type { ImageEncoder } from "./pipelines/control/image.js";
+export type { FreeInitFilter } from "./pipelines/free-init.js";
+export type { RunState } from "./pipelines/run-state.js";
 
 // Files
 export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";
