@@ -6,6 +6,7 @@ import type { VideoSource } from "../io/video.js";
 import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
 import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
+import { checkControls, controlInputs, ControlNetworks } from "./controls.js";
 import { follow } from "./follow.js";
 import { bytes, count } from "./format.js";
 import { interruptible } from "./interrupt.js";
@@ -112,6 +113,7 @@ export async function prepare(a: RunArguments, outputs: readonly string[]): Prom
   const targets: OutputTarget[] = [];
   for (const output of outputs) targets.push(await outputTarget(output));
   if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
+  await checkControls(a);
   return {
     targets,
     video: await openInitVideo(a),
@@ -126,6 +128,7 @@ export interface Session extends LoadedPipeline, Disposable {
   readonly paths: ModelPaths;
   /** Seconds that loading took. */
   readonly seconds: number;
+  readonly controls: ControlNetworks;
 }
 
 /** Loads the model of a run. */
@@ -141,12 +144,18 @@ export async function openSession(
   for (const warning of info.warnings) terminal.warn(warning);
   const time = elapsed(start);
   terminal.done("load", time, `${bytes(info.weightBytes)} of weights`);
-  return { device, paths, pipeline, info, seconds: time, [Symbol.dispose]: () => pipeline.dispose() };
+  const precision = precisionOf(a, device);
+  const controls = new ControlNetworks(device, precision, { terminal, signal, half: precision === "f16" });
+  const dispose = () => {
+    controls[Symbol.dispose]();
+    pipeline.dispose();
+  };
+  return { device, paths, pipeline, info, seconds: time, controls, [Symbol.dispose]: dispose };
 }
 
 /** One run of a loaded model, to its frames; where it goes on with another, from that one's state. */
 export async function render(
-  { pipeline }: Session,
+  { pipeline, controls }: Session,
   prompt: string,
   a: RunArguments,
   source: VideoSource | undefined,
@@ -160,7 +169,10 @@ export async function render(
   const options = generateOptions(prompt, a, signal);
   const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
   for (const note of video?.notes ?? []) terminal.warn(note);
-  const events = pipeline.generate({ ...options, ...videoOptions(video, a), ...(resume && { resume }) });
+  const started = { ...options, ...videoOptions(video, a) };
+  const size = pipeline.settle(started);
+  const guides = await controlInputs(a, size, controls, { terminal, signal, half: false });
+  const events = pipeline.generate({ ...started, ...guides, ...(resume && { resume }) });
   const result = await follow(events, terminal, onStep);
   for (const warning of result.warnings) terminal.warn(warning);
   return result;
@@ -236,7 +248,7 @@ async function load(
       ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
       loras,
       embeddings,
-      encoder: a.initVideo !== undefined,
+      encoder: a.initVideo !== undefined || a.control !== undefined || a.image !== undefined,
       precision: precisionOf(a, device),
       ...storageOf(a, precisionOf(a, device)),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>

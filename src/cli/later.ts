@@ -4,9 +4,6 @@ import { UsageError } from "./failure.js";
 
 /** Options of `generate` with what they will take. */
 export const LATER_OPTIONS: readonly string[] = [
-  "--image <file>",
-  "--motion-scale <s>",
-  "--control <spec>",
   "--ip-adapter <file>",
   "--ip-encoder <dir>",
   "--ip-image <file>",

@@ -5,6 +5,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
 import { LATER_OPTIONS, notYet } from "./later.js";
+import { addControlOptions, type ControlArguments } from "./options-control.js";
 import { addMemoryOptions, type MemoryArguments } from "./options-memory.js";
 import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
@@ -18,7 +19,8 @@ export interface LoraArgument {
 }
 
 /** Options of `generate` and `plan`, as parsed. */
-export interface RunArguments extends LongArguments, MemoryArguments, PromptArguments, VideoArguments {
+export interface RunArguments
+  extends ControlArguments, LongArguments, MemoryArguments, PromptArguments, VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -93,6 +95,7 @@ export function addRunOptions(command: Command): Command {
       oneOf("linear", "scaled_linear", "squaredcos_cap_v2"),
     );
   addVideoOptions(command);
+  addControlOptions(command);
   addLongOptions(command)
     .optionsGroup("Output:")
     .option(

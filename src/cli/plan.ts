@@ -16,6 +16,12 @@ import { modelPaths, openPath } from "./sources.js";
 import { Terminal } from "./terminal.js";
 
 export async function plan(a: RunArguments): Promise<void> {
+  for (const [option, given] of [
+    ["--control", a.control],
+    ["--image", a.image],
+  ] as const)
+    if (given !== undefined)
+      throw new UsageError(`plan does not count what ${option} adds; leave it out for the run without it`);
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
   const source = await openInitVideo(a);

@@ -1,0 +1,145 @@
+// The pictures that guide a run, from the command line to the pipeline: networks loaded once a session, frames read at the
+// run's size.
+
+import type { Device } from "../gpu/device.js";
+import type { Clip } from "../io/frames.js";
+import { preprocess } from "../io/preprocess.js";
+import { sampleVideo, type VideoSource } from "../io/video.js";
+import { openVideo } from "../io/video-file.js";
+import { loadControl, type ControlNetwork } from "../pipelines/control/network.js";
+import type { ControlInputs } from "../pipelines/control/conditions.js";
+import { UsageError } from "./failure.js";
+import { bytes } from "./format.js";
+import type { ControlArgument, ControlArguments } from "./options-control.js";
+import { openPath, type Fetching } from "./sources.js";
+
+/** Networks of a session, loaded when a run first asks for them. */
+export class ControlNetworks implements Disposable {
+  readonly #device: Device;
+  readonly #precision: "f32" | "f16";
+  readonly #fetching: Fetching;
+  readonly #loaded = new Map<string, ControlNetwork>();
+
+  constructor(device: Device, precision: "f32" | "f16", fetching: Fetching) {
+    this.#device = device;
+    this.#precision = precision;
+    this.#fetching = fetching;
+  }
+
+  async get(path: string): Promise<ControlNetwork> {
+    const there = this.#loaded.get(path);
+    if (there) return there;
+    const { terminal, signal } = this.#fetching;
+    const start = performance.now();
+    const network = await loadControl(this.#device, await openPath(path, "--control", this.#fetching), {
+      precision: this.#precision,
+      onProgress: ({ loadedBytes, totalBytes }) =>
+        terminal.progress("control", loadedBytes / totalBytes, bytes(totalBytes)),
+      signal,
+    });
+    this.#loaded.set(path, network);
+    terminal.done("control", (performance.now() - start) / 1000, `${bytes(network.weightBytes)} of weights`);
+    return network;
+  }
+
+  [Symbol.dispose](): void {
+    for (const network of this.#loaded.values()) network.dispose();
+    this.#loaded.clear();
+  }
+}
+
+/** Reads the headers of every picture, so that what cannot be read is said before minutes of work. */
+export async function checkControls(a: ControlArguments): Promise<void> {
+  if (a.controlGuess === true && !a.control) throw new UsageError("--control-guess has no effect without --control");
+  if (a.image === undefined && (a.motionScale !== undefined || a.colourMatch === false))
+    throw new UsageError(
+      `${a.motionScale === undefined ? "--no-colour-match" : "--motion-scale"} belongs to image to video and has no effect without --image`,
+    );
+  for (const path of [...(a.image === undefined ? [] : [a.image]), ...(a.control ?? []).flatMap((c) => c.paths)])
+    await openVideo(path);
+}
+
+/** The pipeline's inputs for a run of this size. */
+export async function controlInputs(
+  a: ControlArguments & { readonly fps: number },
+  run: { readonly width: number; readonly height: number; readonly frames: number },
+  networks: ControlNetworks,
+  { terminal, signal }: Fetching,
+): Promise<ControlInputs> {
+  const controls: NonNullable<ControlInputs["controls"]>[number][] = [];
+  for (const c of a.control ?? []) {
+    const network = await networks.get(c.model);
+    const read = c.at ? await given(c, run, signal) : await moving(c, a.fps, run, signal);
+    for (const note of read.notes) terminal.warn(note);
+    const frames = c.preprocess.reduce<Clip>(preprocess, read.clip);
+    controls.push({
+      network,
+      frames,
+      ...(c.at && { at: c.at }),
+      scale: c.scale,
+      start: c.start,
+      end: c.end,
+      guess: a.controlGuess ?? false,
+    });
+  }
+  return {
+    ...(controls.length > 0 && { controls }),
+    ...(a.image !== undefined && { image: await picture(await openVideo(a.image), signal) }),
+    ...(a.motionScale !== undefined && { motionScale: a.motionScale }),
+    ...(a.colourMatch === false && { colourMatch: false }),
+  };
+}
+
+type Size = { readonly width: number; readonly height: number };
+
+/** A picture for every frame, or one for all. */
+async function moving(
+  { paths, text }: ControlArgument,
+  fps: number,
+  { width, height, frames }: Size & { readonly frames: number },
+  signal: AbortSignal,
+): Promise<{ clip: Clip; notes: readonly string[] }> {
+  if (paths.length > 1)
+    throw new UsageError(
+      `--control ${text}: several files stand for chosen frames; name those, like @0,15, or give one folder or video`,
+    );
+  const source = await openVideo(paths[0]!);
+  const still = source.info.count === 1;
+  const clip = await sampleVideo(source, { fps, frames: still ? 1 : frames, width, height, signal });
+  return { clip, notes: clip.notes };
+}
+
+/** A picture for every chosen frame: the first frames of what the paths hold. */
+async function given(
+  { paths, at = [], text }: ControlArgument,
+  { width, height }: Size,
+  signal: AbortSignal,
+): Promise<{ clip: Clip; notes: readonly string[] }> {
+  const parts: Uint8Array[] = [];
+  for (const path of paths) {
+    const source = await openVideo(path);
+    const want = paths.length === 1 ? at.length : 1;
+    const stills: VideoSource = { ...source, info: withoutTimes(source) };
+    const clip = await sampleVideo(stills, { fps: 1, frames: want, width, height, signal });
+    if (clip.available < want)
+      throw new UsageError(`--control ${text}: ${path} has ${clip.available} pictures, but ${want} frames are named`);
+    parts.push(clip.rgba);
+  }
+  const rgba = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    rgba.set(part, offset);
+    offset += part.length;
+  }
+  return { clip: { width, height, count: rgba.length / (width * height * 4), rgba }, notes: [] };
+}
+
+function withoutTimes({ info }: VideoSource): VideoSource["info"] {
+  const { seconds: _, ...rest } = info;
+  return rest;
+}
+
+/** The first picture of a file as it is. */
+async function picture(source: VideoSource, signal: AbortSignal): Promise<Clip> {
+  return sampleVideo(source, { fps: 1, frames: 1, signal });
+}
