@@ -76,10 +76,13 @@ export type { Condition } from "./pipelines/condition.js";
 export type { Conditioning, Denoiser, DenoiserOptions, TextConditioning } from "./pipelines/denoiser.js";
 export type { Window, WindowSchedule } from "./pipelines/windows.js";
 export type { LatentSlots } from "./pipelines/latents.js";
+export type { FreeInitFilter } from "./pipelines/free-init.js";
+export type { LongOptions } from "./pipelines/long.js";
 export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options.js";
 export { planConversion, type Conversion } from "./pipelines/convert.js";
 export type { ConvertedFile, ConvertOptions, Naming } from "./pipelines/convert-parts.js";
 export type { DTypeChoice } from "./pipelines/convert-tensors.js";
+export { decodeRunState, encodeRunState, type RunState } from "./pipelines/run-state.js";
 export {
   loadPipeline,
   type LoadedPipeline,

@@ -4,6 +4,9 @@ import type { FramesEvent, GenerationEvent, StepEvent } from "../pipelines/anima
 import { seconds } from "./format.js";
 import type { Terminal } from "./terminal.js";
 
+/** Where lines are written one after another, a step of many windows says at times how far it is. */
+const SECONDS_OF_SILENCE = 30;
+
 /** Shows a run's progress until its frames come; `onStep` is awaited after each step. */
 export async function follow(
   events: AsyncIterable<GenerationEvent>,
@@ -16,6 +19,7 @@ export async function follow(
   let spent = 0;
   /** Share of the work that was done before this run, where it goes on with another. */
   let before: number | undefined;
+  let line = performance.now();
   for await (const event of events) {
     if (event.type === "frames") {
       terminal.done("text", event.seconds.text);
@@ -35,8 +39,13 @@ export async function follow(
     const share = done / event.count;
     before ??= (done - 1) / event.count;
     const left = `about ${seconds((spent / (share - before)) * (1 - share))} left`;
-    if (windowed) terminal.refresh("denoise", share, `window ${done}/${event.count}, ${left}`);
-    else {
+    if (windowed) {
+      terminal.refresh("denoise", share, `window ${done}/${event.count}, ${left}`);
+      if (performance.now() - line < SECONDS_OF_SILENCE * 1000) continue;
+      line = performance.now();
+      terminal.step(`window ${done} of ${event.count}, ${left}`);
+    } else {
+      line = performance.now();
       terminal.step(`step ${done} of ${event.count}, timestep ${event.timestep}: ${seconds(event.seconds)}`);
       if (share < 1) terminal.refresh("denoise", share, `${done}/${event.count}, ${left}`);
       else terminal.refresh("decode", 0);

@@ -32,6 +32,7 @@ describe("diffusers' pictures in f32", () => {
     "prompt-travel-guided",
     "free-init",
     "free-init-guided",
+    "free-init-gaussian",
   ])("%s", async (name) => {
     const { model: _, ...options } = fixture.json<Record<string, GenerateOptions & { model: string }>>("cases")[name]!;
     const e = await framesOf(pipeline.generate(options));

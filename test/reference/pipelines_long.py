@@ -20,6 +20,7 @@ FREE_NOISE = {
 }
 FREE_INIT = {
     "free-init": dict(prompt=RED, frames=8, freeInit=2, **SIZE),
+    "free-init-gaussian": dict(prompt=RED, frames=6, freeInit=2, freeInitFilter="gaussian", steps=2, seed=2, width=16, height=16),
     "free-init-guided": dict(prompt=BLUE, frames=5, negative="bad", guidance=1.5, freeInit=3, steps=2, seed=1, **SIZE),
 }
 
@@ -35,6 +36,6 @@ if __name__ == "__main__":
     pipe, exact = pair()
     for name, a in FREE_INIT.items():
         for p in (pipe, exact):
-            p.enable_free_init(num_iters=a["freeInit"])
+            p.enable_free_init(num_iters=a["freeInit"], method=a.get("freeInitFilter", "butterworth"))
         cases.add(name, pipe, exact, {"model": "tiny-a", **a})
     save(FIXTURES / "pipelines-long.safetensors", cases.tensors, cases=cases.cases)
