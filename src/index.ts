@@ -109,8 +109,6 @@ export type { ModelStorage } from "./pipelines/build.js";
 export type { ControlOptions } from "./pipelines/control/options.js";
 export type { ControlNetwork } from "./pipelines/control/network.js";
 export type { ImageEncoder } from "./pipelines/control/image.js";
-export type { FreeInitFilter } from "./pipelines/free-init.js";
-export type { RunState } from "./pipelines/run-state.js";
 
 // Files
 export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";
