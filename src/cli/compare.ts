@@ -144,7 +144,11 @@ async function run(
         terminal.step(`${done} of ${all}: ${label(c)}, “${subject.prompt}”: ${text(times.at(-1)!)}`);
         terminal.refresh("compare", done / all, `${done}/${all}, about ${text(left)} left`);
       }
-      rows[index] = rowOf(c, evaluations, times, checked);
+      const row = rowOf(c, evaluations, times, checked);
+      rows[index] = row;
+      // Long comparisons are worth reading before their end.
+      const right = row.score ? `, all four right in ${Math.round(100 * row.score.all)} % of ${row.score.clips}` : "";
+      terminal.say(`${label(c)}: ${text(row.seconds)} a clip${right}`);
     }
   }
   terminal.done("compare", (performance.now() - start) / 1000, `${all} clips`);

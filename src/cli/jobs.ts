@@ -26,6 +26,9 @@ const PER_RUN = new Set(
   ).split(" "),
 );
 
+/** Encodings of prompts kept for the jobs to come. */
+const KEPT_TEXTS = 32;
+
 /** What `--json` prints. */
 interface JobsReport {
   readonly clips: readonly (Report & { readonly index: number })[];
@@ -123,7 +126,10 @@ async function work(
           await mkdir(/[/\\]$/.test(job.output) ? job.output : dirname(job.output), { recursive: true });
           const run = await continued(job);
           const prepared = await prepare(run, [job.output]);
-          session ??= await openSession(device, run, terminal, signal);
+          if (!session) {
+            session = await openSession(device, run, terminal, signal);
+            session.pipeline.keepTexts(KEPT_TEXTS);
+          }
           const { report } = await perform(session, job.prompt, run, prepared, terminal, signal, begin);
           clips.push({ index: job.index, ...report });
         } catch (error) {

@@ -41,6 +41,7 @@ import { chunksOf, encodePrompt, tokenizePrompt } from "./prompt.js";
 import { checkResumable, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { interpolateStates, stack, stopsOf } from "./travel.js";
+import { TextCache, type TextRun } from "./text-cache.js";
 import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
@@ -77,6 +78,7 @@ export class AnimateDiffPipeline implements Disposable {
   readonly parts: PipelineParts;
   readonly limits: ModelLimits;
   readonly #previewer: Previewer;
+  #texts = new TextCache(0);
   /** Runs going on. */
   #runs = 0;
 
@@ -137,9 +139,11 @@ export class AnimateDiffPipeline implements Disposable {
     owned.add({ dispose: () => this.#runs-- });
     const clock = new Clock();
 
-    const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs));
+    const texts = owned.add(this.#texts.begin());
+    const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs), texts);
     owned.add(check, { dispose: () => disposeConditioning(conditioning) });
     await this.#finite(check, "the text encoder", signal);
+    texts.commit();
     await this.parts.text.store.rest();
     device.trim();
     const text = clock.lap();
@@ -220,12 +224,13 @@ export class AnimateDiffPipeline implements Disposable {
 
   /**
    * Records the text encoder and the timesteps' embeddings; the result's tensors are the caller's. `check` counts values
-   * that are not finite. `readers` are further networks' layers that read the text.
+   * that are not finite. `readers` are further networks' layers that read the text; `texts` knows encodings.
    */
   recordText(
     s: Settings,
     timesteps: readonly number[],
     readers: readonly CrossAttention[] = [],
+    texts?: TextRun,
   ): { conditioning: Conditioning; check: Tensor } {
     const { device, unet, dtype } = this.parts;
     const guided = s.guidance > 1;
@@ -234,12 +239,15 @@ export class AnimateDiffPipeline implements Disposable {
     const chunks = chunksOf(this.parts, guided ? [...prompts, s.negative] : prompts, s);
     return device.scope(() => {
       // clip skip applies to the prompts, never to the negative prompt (diffusers).
-      const states = prompts.map((prompt) => encodePrompt(this.parts, prompt, { ...s, chunks }));
+      const encode = (prompt: string, clipSkip: number): Tensor => {
+        const style = { chunks, clipSkip, plainPrompt: s.plainPrompt, emphasis: s.emphasis };
+        const record = () => encodePrompt(this.parts, prompt, style);
+        return texts ? texts.get(JSON.stringify([prompt, style]), record) : record();
+      };
+      const states = prompts.map((prompt) => encode(prompt, s.clipSkip));
       const travels = stops.length > 1;
       const positive = travels ? interpolateStates(states, stops, s.frames) : states[0]!;
-      const all = guided
-        ? stack(encodePrompt(this.parts, s.negative, { ...s, chunks, clipSkip: 0 }), travels ? s.frames : 1, positive)
-        : positive;
+      const all = guided ? stack(encode(s.negative, 0), travels ? s.frames : 1, positive) : positive;
       const conditioning: Conditioning = {
         text: travels
           ? { per: "frame", states: all }
@@ -263,6 +271,12 @@ export class AnimateDiffPipeline implements Disposable {
     return new Denoiser({ unet, dtype, settings, scheduler, conditioning, conditions, windows, slots });
   }
 
+  /** Keeps the last `count` encodings of prompts (0 at first) for runs to come, on the device: for many clips of few prompts. */
+  keepTexts(count: number): void {
+    this.#texts.dispose();
+    this.#texts = new TextCache(count);
+  }
+
   /**
    * Replaces all LoRAs by `loras` (none: the base model's weights, bit for bit), merged anew from the model's files, which
    * must still be there. Only what the old or the new ones change is read again.
@@ -271,12 +285,14 @@ export class AnimateDiffPipeline implements Disposable {
   async setLoras(loras: readonly LoraSource[], options?: SwapOptions): Promise<readonly LoraInfo[]> {
     if (this.#runs > 0) throw new Error("setLoras: a run is going on, which reads these weights; wait for its end");
     if (!this.parts.loras) throw new Error("setLoras: this pipeline was not loaded from files");
+    this.#texts.dispose();
     return this.parts.loras.set(loras, options);
   }
 
   /** Frees the weights. Runs still going on fail. */
   dispose(): void {
     this.#previewer.dispose();
+    this.#texts.dispose();
     this.parts.dispose();
   }
 
