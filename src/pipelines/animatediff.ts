@@ -6,7 +6,7 @@
 import { countNonFinite } from "../../kernels/finite.js";
 import type { Device } from "../gpu/device.js";
 import { matchColours } from "../io/colour-match.js";
-import { checkClip, type Clip } from "../io/frames.js";
+import { checkClip } from "../io/frames.js";
 import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
@@ -22,7 +22,6 @@ import { Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js"
 import { Clock, denoise } from "./denoising.js";
 import type { Frames, GenerationEvent } from "./events.js";
 import { FrameDecoder } from "./frame-decoder.js";
-import { FrameEncoder } from "./frame-encoder.js";
 import { initialNoise } from "./initial.js";
 import { fromChannelsLast, LatentSlots } from "./latents.js";
 import { windowSchedule } from "./long.js";
@@ -42,7 +41,7 @@ import { checkResumable, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { interpolateStates, stack, stopsOf } from "./travel.js";
 import { TextCache, type TextRun } from "./text-cache.js";
-import { clipMoments, coverClip, noisedLatents, sampleLatents } from "./video-latents.js";
+import { videoLatents } from "./video-latents.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 
@@ -116,6 +115,15 @@ export class AnimateDiffPipeline implements Disposable {
    * @throws Error also where a stage produces NaN or infinite values, naming it
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
+    try {
+      yield* this.#generate(options);
+    } finally {
+      // A run that was stopped may have dropped the upload of weights that rest on the host: they rest again.
+      for (const { store } of [this.parts.text, this.parts.vae]) await store.rest().catch(() => undefined);
+    }
+  }
+
+  async *#generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
     const { device, vae } = this.parts;
     const { signal } = options;
     const s = this.settle(options);
@@ -169,12 +177,9 @@ export class AnimateDiffPipeline implements Disposable {
       slots.upload(
         "sample",
         noise?.map((v) => v * scheduler.initNoiseSigma) ??
-          (await this.#encode(coverClip(options.video!, s.width, s.height), {
-            scheduler,
-            generator,
-            shape: slots.shape,
-            signal,
-          })),
+          (await videoLatents(this.parts, options.video!, s, scheduler, generator, (counted) =>
+            this.#finite(counted, "the VAE encoder", signal),
+          )),
       );
     await vae.store.rest();
     const video = encoding.lap();
@@ -313,24 +318,6 @@ export class AnimateDiffPipeline implements Disposable {
       beta_schedule: s.betaSchedule,
       ...(s.betaEnd !== undefined && { beta_end: s.betaEnd }),
     };
-  }
-
-  /** The first sample of video to video, torch's layout. */
-  async #encode(
-    clip: Clip,
-    run: {
-      readonly scheduler: Scheduler;
-      readonly generator: TorchGenerator;
-      readonly shape: LatentSlots["shape"];
-      readonly signal: AbortSignal | undefined;
-    },
-  ): Promise<Float32Array> {
-    const { scheduler, generator, shape, signal } = run;
-    using encoder = new FrameEncoder(this.parts, { frames: clip.count, width: clip.width, height: clip.height });
-    const moments = await clipMoments(encoder, clip, (check) => this.#finite(check, "the VAE encoder", signal));
-    const { scalingFactor } = this.parts.vae.config;
-    const z = sampleLatents(moments, shape, generator).map((v) => v * scalingFactor);
-    return noisedLatents(z, shape, scheduler, generator);
   }
 
   /** Latents `[f, h, w, c]` as pictures, a few at a time. */

@@ -1,12 +1,15 @@
 // What video to video starts from: a clip as latents with noise, as diffusers' AnimateDiffVideoToVideoPipeline draws it. The
 // VAE's distribution is sampled 16 frames at a time, noise `[n, c, h, w]` each, then one draw `[1, frames, c, h, w]` is added.
 
+import type { Device } from "../gpu/device.js";
 import type { Clip } from "../io/frames.js";
 import { coverCrop } from "../io/resample.js";
+import { vaeFactor } from "../models/vae/config.js";
+import type { AutoencoderKL } from "../models/vae/vae.js";
 import type { Scheduler } from "../schedulers/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { TorchGenerator } from "../tensor/torch-generator.js";
-import type { FrameEncoder } from "./frame-encoder.js";
+import { FrameEncoder } from "./frame-encoder.js";
 
 /** Frames whose latents diffusers samples with one draw. */
 const CHUNK = 16;
@@ -98,4 +101,26 @@ export function noisedLatents(
         sample[(k * frames + f) * plane + p] =
           original * z[(f * plane + p) * c + k]! + level * noise[(f * c + k) * plane + p]!;
   return sample;
+}
+
+/**
+ * The first sample of a run from a clip, torch's layout `[1, c, frames, h, w]`. `run` executes what is recorded and throws
+ * where `check` counts values that are not finite.
+ */
+export async function videoLatents(
+  parts: { readonly device: Device; readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
+  video: Clip,
+  { width, height }: { readonly width: number; readonly height: number },
+  scheduler: Scheduler,
+  generator: TorchGenerator,
+  run: (check: Tensor) => Promise<void>,
+): Promise<Float32Array> {
+  const { config } = parts.vae;
+  const clip = coverClip(video, width, height);
+  using encoder = new FrameEncoder(parts, { frames: clip.count, width, height });
+  const moments = await clipMoments(encoder, clip, run);
+  const factor = vaeFactor(config);
+  const shape = [clip.count, height / factor, width / factor, config.latentChannels] as const;
+  const z = sampleLatents(moments, shape, generator).map((v) => v * config.scalingFactor);
+  return noisedLatents(z, shape, scheduler, generator);
 }
