@@ -27,7 +27,7 @@ export const CHARTS: Readonly<Record<string, (json: string) => string>> = {
 /** Keeps measurements as `<name>.json` in `folder`, and draws them. Returns the chart's path. */
 export function keep(folder: string, name: "peers" | "roofline", data: PeerFile | Roofline): string {
   mkdirSync(folder, { recursive: true });
-  const json = `${JSON.stringify(data, (_, v: unknown) => (typeof v === "number" ? Number(v.toPrecision(6)) : v), 2)}\n`;
+  const json = `${JSON.stringify(data, (_, v: unknown) => (typeof v === "number" ? Number(v.toPrecision(5)) : v))}\n`;
   writeFileSync(join(folder, `${name}.json`), json);
   const path = join(folder, `${name}.svg`);
   writeFileSync(path, CHARTS[name]!(json));

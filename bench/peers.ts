@@ -74,7 +74,7 @@ export async function runPeers(device: Device, options: PeerOptions): Promise<Pe
       const browser = BROWSER_LAYERS[name];
       if (browser) others.push(await openJax(modules, browser), await openTfjs(modules, browser));
       const runners = [
-        () => time(device, ours),
+        () => time(device, ours, true),
         () => one.time(),
         () => many.time(),
         ...others.map((o) => () => o.time()),

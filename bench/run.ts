@@ -96,9 +96,12 @@ export async function prepare(device: Device, c: BenchCase, dtype: "f32" | "f16"
   }
 }
 
-/** Milliseconds of one run: by the GPU's clock for long runs where it has one, else from submission to completion. */
-export async function time(device: Device, { prepared, count }: WarmBench): Promise<number> {
-  const profiler = count === 1 && device.capabilities.timestamps ? device.createProfiler() : undefined;
+/**
+ * Milliseconds of one run: by the GPU's clock for long runs where it has one, else (and where `wall` asks for it, beside
+ * peers that have no other) from submission to completion.
+ */
+export async function time(device: Device, { prepared, count }: WarmBench, wall = false): Promise<number> {
+  const profiler = count === 1 && !wall && device.capabilities.timestamps ? device.createProfiler() : undefined;
   for (let i = 0; i < count; i++) prepared.run().dispose();
   device.profiler = profiler;
   const start = performance.now();
@@ -107,9 +110,9 @@ export async function time(device: Device, { prepared, count }: WarmBench): Prom
   } finally {
     device.profiler = undefined;
   }
-  const wall = (performance.now() - start) / count;
+  const elapsed = (performance.now() - start) / count;
   const ms = profiler?.entries.reduce((sum, e) => sum + e.ms, 0) ?? 0;
-  return ms > 0 ? ms : wall;
+  return ms > 0 ? ms : elapsed;
 }
 
 /** The middle of `n` (at least 5) measurements. */
