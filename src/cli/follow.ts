@@ -20,11 +20,12 @@ export async function follow(
   /** Share of the work that was done before this run, where it goes on with another. */
   let before: number | undefined;
   let line = performance.now();
+  let steps = 0;
   for await (const event of events) {
     if (event.type === "frames") {
       terminal.done("text", event.seconds.text);
       if (event.seconds.video !== undefined) terminal.done("video", event.seconds.video, "encoded");
-      terminal.done("denoise", event.seconds.denoise, `${event.timesteps.length} steps`);
+      terminal.done("denoise", event.seconds.denoise, `${steps} steps`);
       terminal.done(
         "decode",
         event.seconds.decode,
@@ -46,6 +47,7 @@ export async function follow(
       terminal.step(`window ${done} of ${event.count}, ${left}`);
     } else {
       line = performance.now();
+      steps = event.count;
       terminal.step(`step ${done} of ${event.count}, timestep ${event.timestep}: ${seconds(event.seconds)}`);
       if (share < 1) terminal.refresh("denoise", share, `${done}/${event.count}, ${left}`);
       else terminal.refresh("decode", 0);
