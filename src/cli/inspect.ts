@@ -6,7 +6,8 @@ import { subfolder, type Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
 import { recipeToCommand } from "../io/recipe.js";
 import { readRecipeFile, RECIPE_FILE } from "../io/recipe-file.js";
-import { identify } from "../io/names/identify.js";
+import { readEmbedding } from "../io/names/embedding.js";
+import { identify, type CheckpointKind } from "../io/names/identify.js";
 import { readLora } from "../io/names/lora.js";
 import { storedBytes } from "../io/stored-types.js";
 import { openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
@@ -28,9 +29,23 @@ interface Checkpoint {
     readonly alphas: readonly number[];
     readonly unmatched: readonly string[];
   };
+  /** Facts by name: width, positions, names, … */
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+  /** The option of `generate` that takes it; absent where none does. */
+  readonly option?: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
 }
+
+/** Where `generate` takes what. */
+const OPTIONS: Partial<Readonly<Record<CheckpointKind, string>>> = {
+  "sd15-single-file": "--model",
+  motion: "--motion",
+  "unet-motion": "--motion",
+  lora: "--lora",
+  vae: "--vae",
+  "textual-inversion": "--embedding",
+};
 
 interface InspectOptions {
   readonly json?: boolean;
@@ -86,13 +101,13 @@ async function inspectModel(
 }
 
 async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
-  const { kind, description, tensors, parameters, dtypes } = identify(file);
+  const { kind, description, tensors, parameters, dtypes, details } = identify(file);
   const lora = kind === "lora" ? await readLora(file) : undefined;
   const modules = [...(lora?.modules.values() ?? [])];
   const distinct = (key: "rank" | "alpha") => [...new Set(modules.map((m) => m[key]))];
   return {
     path,
-    kind: lora ? `a LoRA (${lora.kind}, ${lora.spellings.join(" and ")} spelling)` : description,
+    kind: lora ? `${description} (${lora.kind}, ${lora.spellings.join(" and ")} spelling)` : description,
     format: file.format,
     tensors,
     parameters,
@@ -110,9 +125,21 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
         unmatched: lora.unmatched,
       },
     }),
+    details: { ...details, ...(kind === "textual-inversion" && { names: await names(file, details) }) },
+    ...(usable(kind, details) && { option: OPTIONS[kind]! }),
     metadata: Object.fromEntries(file.metadata),
     notes: file.notes,
   };
+}
+
+/** Whether `generate` takes it: LoRAs and embeddings of other families fit nothing here. */
+function usable(kind: CheckpointKind, details: Checkpoint["details"]): boolean {
+  const base = details["base"];
+  return OPTIONS[kind] !== undefined && (base === undefined || base === "SD 1.5");
+}
+
+async function names(file: WeightFile, { width }: Checkpoint["details"]): Promise<string> {
+  return (await readEmbedding(file, Number(width)).catch(() => ({ names: [] }))).names.join(", ");
 }
 
 function types({ types: perType }: Checkpoint): string {
@@ -138,9 +165,24 @@ function text(
         `left out, unknown: ${c.lora.unmatched.slice(0, 5).join(", ")}${c.lora.unmatched.length > 5 ? ` and ${c.lora.unmatched.length - 5} more` : ""}`,
       );
   }
-  for (const [key, value] of Object.entries(c.metadata))
-    lines.push(`${key}: ${value.length > 200 ? `${value.slice(0, 200)}…` : value}`);
+  const facts = Object.entries(c.details)
+    .filter(([, value]) => value !== "")
+    .filter(([key]) => !c.lora || !["rank", "modules", "spelling"].includes(key));
+  if (facts.length > 0) lines.push(facts.map(([key, value]) => `${words(key)} ${String(value)}`).join(", "));
+  if (c.option !== undefined) lines.push(`kineograph generate takes it as ${c.option}`);
+  for (const [key, value] of Object.entries(c.metadata)) lines.push(`${key}: ${shortened(value)}`);
   lines.push(...c.notes);
   for (const e of entries) lines.push(`  ${e.name}  ${e.dtype} [${e.shape.join(", ")}]`);
   return lines.join("\n");
+}
+
+/** `crossAttentionDim` as words. */
+function words(key: string): string {
+  return key.replace(/[A-Z]+/g, (capital) => ` ${capital.toLowerCase()}`);
+}
+
+/** Metadata on one line: some writers indent their JSON. */
+function shortened(value: string): string {
+  const line = value.replace(/\s+/g, " ");
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }

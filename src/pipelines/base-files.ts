@@ -42,9 +42,16 @@ export async function openDiffusersFolder(
 ): Promise<BaseModel> {
   await checkFamily(model);
   const paths = await model.list();
+  const unet = await openComponent(subfolder(model, "unet"));
+  try {
+    checkUNet(model.name, unet.config.json);
+  } catch (error) {
+    await unet.weights.close();
+    throw error;
+  }
   return {
     name: model.name,
-    unet: await openComponent(subfolder(model, "unet")),
+    unet,
     text: await openComponent(subfolder(model, "text_encoder")),
     vae: own.vae ? await openComponent(subfolder(model, "vae")) : undefined,
     motion: paths.includes("motion_adapter/config.json") ? subfolder(model, "motion_adapter") : undefined,
@@ -80,6 +87,25 @@ export async function openSingleFile(source: ByteSource): Promise<BaseModel> {
 /** A component's folder: config.json beside the weights. */
 export async function openComponent(folder: Folder): Promise<Component> {
   return { config: await readJson(folder, "config.json"), weights: await openWeightsFolder(folder) };
+}
+
+/** @throws CheckpointError for UNets of other models that share the class of the pipeline */
+function checkUNet(model: string, json: Readonly<Record<string, unknown>>): void {
+  const channels = json["in_channels"] ?? 4;
+  const what =
+    channels === 9
+      ? "an inpainting model (its UNet takes 9 channels)"
+      : channels === 8
+        ? "an InstructPix2Pix model (its UNet takes 8 channels)"
+        : json["cross_attention_dim"] === 1024
+          ? "a Stable Diffusion 2 model"
+          : json["cross_attention_dim"] === 2048
+            ? "an SDXL model"
+            : undefined;
+  if (what !== undefined)
+    throw new CheckpointError(
+      `${model} is ${what}; AnimateLCM works with Stable Diffusion 1.5 models for text to image`,
+    );
 }
 
 async function checkFamily(model: Folder): Promise<void> {

@@ -140,7 +140,7 @@ function adapters(n: Names, file: WeightFile): Finding | undefined {
     return [
       "textual-inversion",
       `a textual-inversion embedding of ${vectors} vector${vectors === 1 ? "" : "s"}${base}`,
-      { vectors, width },
+      { vectors, width, base: sdxl ? "SDXL" : width === 1024 ? "SD 2" : "SD 1.5" },
     ];
   }
   if (
@@ -159,8 +159,11 @@ function adapters(n: Names, file: WeightFile): Finding | undefined {
       { names: form, crossAttentionDim: width },
     ];
   }
-  if (n.some(/^(adapter\.)?body\.\d+\.block1\./) && n.some(/^(adapter\.)?conv_in\./))
-    return ["t2i-adapter", "a T2I-Adapter"];
+  // diffusers puts resnets in between; light adapters begin with in_conv.
+  if (n.some(/^(adapter\.)?body\.\d+\.(resnets\.\d+\.)?block1\./)) {
+    const form = n.some(/^(adapter\.)?body\.\d+\.in_conv\./) && !n.some(/^(adapter\.)?conv_in\./) ? "light" : "full";
+    return ["t2i-adapter", `a T2I-Adapter (${form})`, { form, names: n.some(/^adapter\./) ? "diffusers" : "original" }];
+  }
   return undefined;
 }
 
@@ -210,7 +213,14 @@ function singleFiles(n: Names): Finding | undefined {
   if (n.some(/^(model\.diffusion_model\.)?joint_blocks\.\d+\./)) return ["sd3", "a Stable Diffusion 3 checkpoint"];
   const at = "model.diffusion_model.";
   const first = n.shape(`${at}input_blocks.0.0.weight`);
-  if (!first) return undefined;
+  if (!first)
+    return n.some(/^model_ema\.diffusion_modelinput_blocks/)
+      ? [
+          "unknown",
+          "a training checkpoint's running averages (model_ema) without the model itself",
+          { ema: n.count(/^model_ema\./) },
+        ]
+      : undefined;
   const [width = 0, channels = 0] = first;
   if (n.has(`${at}label_emb.0.0.weight`)) {
     if (n.some(/time_stack\.|time_mixer/)) return ["svd", "a Stable Video Diffusion checkpoint"];

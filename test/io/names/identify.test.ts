@@ -1,8 +1,12 @@
 // What files are: every kind named by its names and shapes.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { memorySource } from "../../../src/io/byte-source.js";
 import { memoryFolder } from "../../../src/io/folder.js";
 import { identify, identifyFolder, type CheckpointKind } from "../../../src/io/names/identify.js";
+import { openWeights } from "../../../src/io/weight-files.js";
+import { fixturePath } from "../../support/fixtures.js";
 import { fixtureJson, fixtureWeights, listedWeights, type Listed } from "./files.js";
 
 type Row = readonly [string, readonly number[], string, readonly number[]];
@@ -163,5 +167,56 @@ describe("identifyFolder", () => {
         ?.kind,
     ).toBe("text-encoder");
     expect(await identifyFolder(memoryFolder("m", new Map()))).toBeUndefined();
+  });
+});
+
+describe("what real writers wrote", () => {
+  const forms = fixtureJson<{
+    readonly t2i: { readonly full_adapter: readonly Listed[]; readonly light_adapter: readonly Listed[] };
+    readonly ema: readonly Listed[];
+    readonly pipeline: { readonly weights: Readonly<Record<string, readonly string[]>> };
+  }>("forms.json");
+
+  it.each<[string, CheckpointKind]>([
+    ["tiny-a/unet/diffusion_pytorch_model.safetensors", "unet"],
+    ["tiny-a/vae/diffusion_pytorch_model.safetensors", "vae"],
+    ["tiny-a/text_encoder/model.safetensors", "text-encoder"],
+    ["tiny-a/motion_adapter/diffusion_pytorch_model.safetensors", "motion"],
+    ["tiny-a-controlnet/diffusion_pytorch_model.safetensors", "controlnet"],
+    ["tiny-a-sparse/diffusion_pytorch_model.safetensors", "sparse-control"],
+    ["tiny-a-i2v/diffusion_pytorch_model.safetensors", "motion"],
+    ["tiny-a-ip-adapter.safetensors", "ip-adapter"],
+    ["tiny-a-ip-encoder/model.safetensors", "image-encoder"],
+    ["tiny-a-lora.safetensors", "lora"],
+    ["lora/dora.safetensors", "lora"],
+    ["lora/dora-kohya.safetensors", "lora"],
+    ["lora/motion.safetensors", "lora"],
+    ["embeddings/toy.safetensors", "textual-inversion"],
+  ])("%s is %s", async (path, kind) => {
+    const file = await openWeights(memorySource(path, readFileSync(fixturePath(path))));
+    expect(identify(file).kind).toBe(kind);
+  });
+
+  it("T2I-Adapters, full and light, in diffusers' and the original names", () => {
+    const what = (list: readonly Listed[]) => identify(listedWeights(list)).description;
+    const original = (list: readonly Listed[]) =>
+      list
+        .map(([n, s]): Listed => [n.replace("adapter.", "").replace(".resnets.0", ""), s])
+        .filter(([n]) => !n.includes("resnets"));
+    expect(what(forms.t2i.full_adapter)).toBe("a T2I-Adapter (full)");
+    expect(what(forms.t2i.light_adapter)).toBe("a T2I-Adapter (light)");
+    expect(what(original(forms.t2i.full_adapter))).toBe("a T2I-Adapter (full)");
+  });
+
+  it("running averages alone, and beside their model", () => {
+    expect(identify(listedWeights(forms.ema)).description).toMatch(/running averages .* without the model/);
+    const both = identify(listedWeights([...whole, ...forms.ema]));
+    expect([both.kind, both.details["ema"]]).toEqual(["sd15-single-file", 688]);
+  });
+
+  it("AnimateDiffPipeline's folder: its UNet carries the motion modules", () => {
+    const names = forms.pipeline.weights["unet/diffusion_pytorch_model.safetensors"]!;
+    const shapes = names.map((n): Listed => [n, n === "conv_in.weight" ? [16, 4, 3, 3] : [1]]);
+    expect(identify(listedWeights(shapes)).kind).toBe("unet-motion");
   });
 });
