@@ -103,6 +103,8 @@ export async function subjectsOf(prompt: string | undefined, a: CompareArguments
   const numbered = (i: number) => narrow(first + BigInt(i));
   if ((prompt === undefined) === (a.prompts === undefined))
     throw new UsageError("compare takes a prompt, or --prompts <file>; one of them");
+  if (prompt !== undefined && a.limit !== undefined)
+    throw new UsageError("--limit takes the first lines of --prompts, and has no effect without it");
   if (prompt !== undefined) return [{ prompt, seed: numbered(0) }];
   const lines = (await readPromptFile(a.prompts!)).slice(0, a.limit);
   return lines.map(({ line, prompt: text, options: { seed: own, ...rest } }, i) => {

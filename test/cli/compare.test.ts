@@ -42,6 +42,7 @@ describe("kineograph compare", () => {
   it.each([
     [[], 2, /takes a prompt, or --prompts <file>; one of them/],
     [["a", "--prompts", "x"], 2, /one of them/],
+    [["a", "--limit", "2"], 2, /no effect without it/],
     [["--prompts", "missing.txt"], 2, /--prompts missing\.txt cannot be read/],
     [["a", "--schedulers", "lcm,magic"], 2, /Expected names of lcm, ddim/],
     [["a", "--steps", "4,4"], 2, /each once/],
