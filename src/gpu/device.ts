@@ -44,7 +44,7 @@ export class Device implements Disposable {
     this.#submitter = new Submitter(gpu, capabilities, this.#pipelines);
     void gpu.lost.then((info) => {
       if (!this.#disposed)
-        this.#failure ??= new DeviceLostError(
+        this.#failure = new DeviceLostError(
           `the GPU device was lost (${info.reason}): ${info.message || "no further information from the driver"}; start again, and if it recurs use a smaller size, fewer frames or --low-memory`,
         );
     });
@@ -54,7 +54,7 @@ export class Device implements Disposable {
       this.#failure ??=
         error.constructor.name === "GPUOutOfMemoryError"
           ? new OutOfMemoryError(
-              `out of GPU memory with ${mib(this.pool.memory.reserved)} allocated by Kineograph: ${error.message}`,
+              `out of GPU memory: ${error.message}; --low-memory, --weights int8, fewer frames or a smaller size take less`,
             )
           : new GPUValidationError(error.message);
     });
@@ -230,14 +230,17 @@ export class Device implements Disposable {
     this.#queue = [];
     const submitter = this.#submitter;
     if (!submitter) return;
-    const turn = this.#running.then(() => {
+    const turn = this.#running.then(async () => {
+      await this.pool.granted();
       this.#check();
-      return submitter.run(work, signal, this.#profiler, () => this.#check());
+      await submitter.run(work, signal, this.#profiler, () => this.#check());
     });
     this.#running = turn.catch(() => undefined);
     this.#draining++;
     try {
       await turn;
+    } catch (error) {
+      throw signal?.aborted === true ? error : await this.#explain(error);
     } finally {
       this.#draining--;
     }
@@ -248,9 +251,18 @@ export class Device implements Disposable {
   async read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (!this.#submitter) throw new Error("a dry run has no values to read");
     await this.drain();
-    const data = await this.#submitter.read(buffer, offset, bytes);
-    this.#check();
-    return data;
+    try {
+      const data = await this.#submitter.read(buffer, offset, bytes);
+      this.#check();
+      return data;
+    } catch (error) {
+      throw await this.#explain(error);
+    }
+  }
+
+  /** @internal Loses the device, as a driver's reset does: for tests of what happens then. */
+  lose(): void {
+    this.#gpu?.destroy();
   }
 
   /** Gives free buffers back to the driver; where somebody's work is still outstanding, leaves them for a later call. */
@@ -279,6 +291,15 @@ export class Device implements Disposable {
     if (this.#gpu && !this.#imagining) this.#queue.push(work);
   }
 
+  /** What is awaited fails, now and then, before the device says why (lost, out of memory): that is what counts. */
+  async #explain(error: unknown): Promise<unknown> {
+    if (error instanceof DeviceLostError || error instanceof OutOfMemoryError) return error;
+    await Promise.race([this.#gpu?.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
+    const failure = this.#failure;
+    if (!(failure instanceof DeviceLostError)) this.#failure = undefined;
+    return failure ?? error;
+  }
+
   /** Throws what the device has reported: a loss for ever, any other error once. */
   #check(): void {
     const failure = this.#failure;
@@ -286,8 +307,4 @@ export class Device implements Disposable {
     if (!(failure instanceof DeviceLostError)) this.#failure = undefined;
     throw failure;
   }
-}
-
-function mib(bytes: number): string {
-  return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }

@@ -12,6 +12,8 @@ export interface PoolBuffer {
   readonly bytes: number;
   readonly gpu: GPUBuffer | undefined;
   label: string;
+  /** The adapter had no memory for it. */
+  failed?: boolean;
 }
 
 /** Bytes on the device: `used` by live buffers, `reserved` in all (free buffers included), and their maxima. */
@@ -87,6 +89,9 @@ export class BufferPool {
   readonly #reservedFor = new Map<PoolBuffer, Arena>();
   #trace: Trace | undefined;
   #planned: Planned | undefined;
+  /** Allocations of which the adapter has not said yet whether it had the memory. */
+  readonly #asked = new Set<Promise<void>>();
+  #refused: OutOfMemoryError | undefined;
   readonly #live = new Set<PoolBuffer>();
   #next = 1;
   #used = 0;
@@ -114,7 +119,7 @@ export class BufferPool {
     const size = sizeClass(bytes);
     if (size > this.#limits.maxBuffer)
       throw new OutOfMemoryError(
-        `${label}: needs a buffer of ${bytes} bytes, but this adapter (${this.#limits.name}) allows ${this.#limits.maxBuffer}; use fewer frames, a smaller size or --precision f16`,
+        `${label}: needs a buffer of ${bytes} bytes, but this adapter (${this.#limits.name}) allows ${this.#limits.maxBuffer}; use fewer frames, a smaller size, --vae-tiling or --precision f16`,
       );
     if (this.#trace) return this.#imagine(this.#trace, bytes, label);
     const buffer = this.#planned
@@ -137,7 +142,15 @@ export class BufferPool {
     }
     if (!this.#live.delete(buffer)) throw new Error(`buffer "${buffer.label}" was released twice`);
     this.#used -= buffer.bytes;
-    if (!this.#reservedFor.has(buffer)) this.#free.put(buffer);
+    if (!this.#reservedFor.has(buffer)) this.#retire(buffer);
+  }
+
+  /** Resolves when the adapter has answered all allocations so far. @throws OutOfMemoryError for the first it refused */
+  async granted(): Promise<void> {
+    while (this.#asked.size > 0) await Promise.all(this.#asked);
+    const refused = this.#refused;
+    this.#refused = undefined;
+    if (refused) throw refused;
   }
 
   /** Lifetimes of what `body` allocates; none of it gets memory. Whatever `body` leaves behind counts as living on. */
@@ -159,7 +172,7 @@ export class BufferPool {
     const buffers = assignment.sizes.map((bytes) => this.#create(bytes, "arena"));
     const arena: Arena = {
       dispose: () => {
-        for (const b of buffers) if (this.#reservedFor.delete(b) && !this.#live.has(b)) this.#free.put(b);
+        for (const b of buffers) if (this.#reservedFor.delete(b) && !this.#live.has(b)) this.#retire(b);
       },
     };
     for (const b of buffers) this.#reservedFor.set(b, arena);
@@ -222,16 +235,47 @@ export class BufferPool {
   }
 
   #create(size: number, label: string): PoolBuffer {
+    this.#gpu?.pushErrorScope("out-of-memory");
     const gpu = this.#gpu?.createBuffer({ label, size, usage: USAGE });
+    const buffer: PoolBuffer = { id: this.#next++, bytes: size, gpu, label };
     this.#reserved += size;
     this.#peakReserved = Math.max(this.#peakReserved, this.#reserved);
-    return { id: this.#next++, bytes: size, gpu, label };
+    if (this.#gpu) this.#watch(buffer, this.#gpu.popErrorScope());
+    return buffer;
+  }
+
+  /** Notes whether the adapter had the memory for a buffer. */
+  #watch(buffer: PoolBuffer, scope: Promise<GPUError | null>): void {
+    const held = this.#reserved - buffer.bytes;
+    const answered = scope.then(
+      (error) => {
+        this.#asked.delete(answered);
+        if (!error) return;
+        buffer.failed = true;
+        this.#refused ??= new OutOfMemoryError(
+          `out of GPU memory: ${this.#limits.name} has no ${mib(buffer.bytes)} for "${buffer.label}" beside the ${mib(held)} in use here; ` +
+            "--low-memory, --weights int8, --vae-tiling, fewer frames or a smaller size take less, and so do other programs on the GPU that are closed",
+        );
+      },
+      () => void this.#asked.delete(answered), // the device was lost; whoever waits for its work is told
+    );
+    this.#asked.add(answered);
+  }
+
+  /** Keeps a buffer for reuse, unless it came to nothing. */
+  #retire(buffer: PoolBuffer): void {
+    if (buffer.failed === true) this.#destroy(buffer);
+    else this.#free.put(buffer);
   }
 
   #destroy(buffer: PoolBuffer): void {
     buffer.gpu?.destroy();
     this.#reserved -= buffer.bytes;
   }
+}
+
+function mib(bytes: number): string {
+  return bytes < 2 ** 20 ? `${(bytes / 2 ** 10).toFixed(0)} KiB` : `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 }
 
 /** Multiples of 256 bytes, from 64 KiB up multiples of 1/8 of the power of two below, so that near sizes meet. */

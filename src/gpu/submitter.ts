@@ -13,7 +13,7 @@ import type { Copy, Dispatch, Recording, Upload, Work } from "./work.js";
 
 /** Uniform slots of one batch; each holds one dispatch's parameters. */
 const SLOTS = 512;
-/** Bytes that one batch uploads, unless a single upload has more. */
+/** Bytes that one batch uploads at most. */
 const UPLOADS = 32 * 2 ** 20;
 /** Bind groups kept; beyond this all are dropped, which costs microseconds each to make again. */
 const MAX_BIND_GROUPS = 8192;
@@ -157,11 +157,12 @@ export class Submitter {
       dispatches.forEach((d, i) => words.set(d.params, (i * this.#slotBytes) / 4));
       this.#gpu.queue.writeBuffer(uniforms, 0, words);
       let slot = 0;
-      const items = recording.work.map((w): Ready | Upload | Copy => {
-        if (w.kind !== "dispatch") return w;
+      const items = recording.work.flatMap((w): readonly (Ready | Upload | Copy)[] => {
+        if (w.kind === "upload") return pieces(w);
+        if (w.kind === "copy") return [w];
         const pipeline = this.#pipelines.get(w.code)!;
         const group = this.#newBindGroup(pipeline, w, uniforms);
-        return { kind: "ready", dispatch: w, pipeline, group, offsets: [slot++ * this.#slotBytes] };
+        return [{ kind: "ready", dispatch: w, pipeline, group, offsets: [slot++ * this.#slotBytes] }];
       });
       prepared = { items, uniforms };
       this.#prepared.set(recording, prepared);
@@ -184,6 +185,7 @@ export class Submitter {
     const items: Item[] = [];
     for (const w of work) {
       if (w.kind === "replay") for (const item of this.#prepare(w.recording).items) items.push(item);
+      else if (w.kind === "upload") items.push(...pieces(w));
       else items.push(w);
     }
     return items;
@@ -328,6 +330,15 @@ function gpuOf(buffer: PoolBuffer): GPUBuffer {
 /** Waits without keeping anything awaited of the device; not at all for times that timers cannot tell. */
 async function sleep(ms: number): Promise<void> {
   if (ms >= 2) await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** An upload in parts that fit a batch. */
+function pieces(w: Upload): readonly Upload[] {
+  if (w.data.byteLength <= UPLOADS) return [w];
+  return Array.from({ length: Math.ceil(w.data.byteLength / UPLOADS) }, (_, i) => {
+    const from = i * UPLOADS;
+    return { ...w, offset: w.offset + from, data: w.data.subarray(from, from + UPLOADS) };
+  });
 }
 
 function isDispatch(item: Item): boolean {
