@@ -109,6 +109,7 @@ export type { ModelStorage } from "./pipelines/build.js";
 export type { ControlOptions } from "./pipelines/control/options.js";
 export type { ControlNetwork } from "./pipelines/control/network.js";
 export type { ImageEncoder } from "./pipelines/control/image.js";
+export { generateRecovering, type Reopened } from "./pipelines/recovery.js";
 
 // Files
 export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";

@@ -1,9 +1,11 @@
 // kineograph generate: prompt → animation file, with progress, timings and the recipe inside.
 
 import type { Device } from "../gpu/device.js";
+import type { DeviceLostError } from "../gpu/errors.js";
 import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js";
 import type { VideoSource } from "../io/video.js";
 import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
+import { generateRecovering } from "../pipelines/recovery.js";
 import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
 import { checkControls, controlInputs, ControlNetworks } from "./controls.js";
@@ -155,7 +157,7 @@ export async function openSession(
 
 /** One run of a loaded model, to its frames; where it goes on with another, from that one's state. */
 export async function render(
-  { pipeline, controls }: Session,
+  session: Session,
   prompt: string,
   a: RunArguments,
   source: VideoSource | undefined,
@@ -164,15 +166,28 @@ export async function render(
   {
     resume,
     onStep,
-  }: { readonly resume?: RunState | undefined; readonly onStep?: (event: StepEvent) => Promise<void> } = {},
+    reopen,
+  }: {
+    readonly resume?: RunState | undefined;
+    readonly onStep?: (event: StepEvent) => Promise<void>;
+    /** Where the device is lost: another one, with the same model. */
+    readonly reopen?: (lost: DeviceLostError, stepsDone: number) => Promise<Session>;
+  } = {},
 ): Promise<FramesEvent> {
+  const { pipeline } = session;
   const options = generateOptions(prompt, a, signal);
   const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
   for (const note of video?.notes ?? []) terminal.warn(note);
   const started = { ...options, ...videoOptions(video, a) };
   const size = pipeline.settle(started);
-  const guides = await controlInputs(a, size, controls, { terminal, signal, half: false });
-  const events = pipeline.generate({ ...started, ...guides, ...(resume && { resume }) });
+  const inputs = (on: Session) => controlInputs(a, size, on.controls, { terminal, signal, half: false });
+  const run = { ...started, ...(await inputs(session)), ...(resume && { resume }) };
+  const events = reopen
+    ? generateRecovering(pipeline, run, async (lost, done) => {
+        const again = await reopen(lost, done);
+        return { pipeline: again.pipeline, inputs: await inputs(again) };
+      })
+    : pipeline.generate(run);
   const result = await follow(events, terminal, onStep);
   for (const warning of result.warnings) terminal.warn(warning);
   return result;
@@ -188,17 +203,24 @@ export async function perform(
   signal: AbortSignal,
   start: number,
 ): Promise<Produced> {
-  const { device, paths, info } = session;
-  device.resetCounts();
+  const { paths, info } = session;
+  session.device.resetCounts();
   if (a.resume !== undefined) terminal.say(`resume    ${keeper.beginning}`);
   const onStep = async (event: StepEvent) => {
     await keeper.step(event);
     if (preview) await preview.write(enlarged(await event.preview(), PREVIEW_SCALE), { fps: a.fps, signal });
   };
-  const watched = { resume: keeper.resumed, onStep };
+  const second = new SecondDevice();
+  const reopen = async (lost: DeviceLostError, done: number) => {
+    terminal.warn(`${lost.message.replace(/;.*/, "")}; opening it again, to go on after step ${done}`);
+    return second.open(a, terminal, signal);
+  };
+  using _ = second;
+  const watched = { resume: keeper.resumed, onStep, reopen };
   const result = await render(session, prompt, a, video, terminal, signal, watched).catch(async (error: unknown) => {
     throw await keeper.stopped(error);
   });
+  const device = second.session?.device ?? session.device;
   const encodeStart = performance.now();
   terminal.refresh("encode", 0);
   const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
@@ -213,6 +235,22 @@ export async function perform(
     report: reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info }),
     written,
   };
+}
+
+/** What a run goes on with when its device is lost. */
+class SecondDevice implements Disposable {
+  session: Session | undefined;
+  #device: Device | undefined;
+
+  async open(a: RunArguments, terminal: Terminal, signal: AbortSignal): Promise<Session> {
+    this.#device = await openAdapter(a.device);
+    return (this.session = await openSession(this.#device, a, terminal, signal));
+  }
+
+  [Symbol.dispose](): void {
+    this.session?.[Symbol.dispose]();
+    this.#device?.dispose();
+  }
 }
 
 /** Storage of weights and activations: what was asked for, else f16 where the adapter has it. */

@@ -8,7 +8,6 @@ export const LATER_OPTIONS: readonly string[] = [
   "--ip-encoder <dir>",
   "--ip-image <file>",
   "--ip-scale <s>",
-  "--vae-tiling",
   "--region <spec>",
 ];
 

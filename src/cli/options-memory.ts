@@ -7,6 +7,7 @@ import type { ModelStorage } from "../pipelines/build.js";
 export interface MemoryArguments {
   readonly weights?: "f32" | "f16" | "int8";
   readonly lowMemory?: boolean;
+  readonly vaeTiling?: boolean;
 }
 
 /** Declares the memory options on a verb. */
@@ -22,6 +23,10 @@ export function addMemoryOptions(command: Command): Command {
     .option(
       "--low-memory",
       "keep the UNet's weights in the machine's memory and upload them layer by layer: the same frames in a fifth of the memory, more slowly",
+    )
+    .option(
+      "--vae-tiling",
+      "decode pictures larger than the VAE was trained on in overlapping tiles, as diffusers does: slightly other pictures, memory that does not grow with the size",
     );
 }
 

@@ -138,6 +138,7 @@ export function generateOptions(prompt: string, a: RunArguments, signal?: AbortS
     betaEnd,
     betaSchedule,
     motionNorm,
+    vaeTiling: a.vaeTiling,
     ...promptOptions(a),
     ...longOptions(a),
     signal,

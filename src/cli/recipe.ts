@@ -43,6 +43,7 @@ export function recipeOf(run: {
       a.embedding.length > 0 && {
         embedding: a.embedding.map(({ path, name }) => (name === undefined ? path : `${path}:${name}`)),
       }),
+    ...(s.vaeTiling && { vaeTiling: true }),
     ...(a.weights !== undefined && a.weights !== precision && { weights: a.weights }),
     ...(a.plainPrompt === true && { plainPrompt: true }),
     ...(s.emphasis !== "scale" && { emphasis: s.emphasis }),

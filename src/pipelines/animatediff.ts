@@ -322,13 +322,14 @@ export class AnimateDiffPipeline implements Disposable {
 
   /** Latents `[f, h, w, c]` as pictures, a few at a time. */
   async #decode(
-    { width, height, frames: count }: Settings,
+    s: Settings,
     latents: Tensor,
     rounding: { readonly truncate: boolean },
     signal: AbortSignal | undefined,
   ) {
+    const { width, height, frames: count } = s;
     const rgba = new Uint8Array(count * height * width * 4);
-    using decoder = new FrameDecoder(this.parts, latents, rounding);
+    using decoder = new FrameDecoder(this.parts, latents, { ...rounding, tiling: s.vaeTiling });
     for (let start = 0; start < count; start += decoder.count) {
       const { pixels, check } = decoder.record(start);
       await this.#finite(check, "the VAE decoder", signal);

@@ -11,7 +11,7 @@ import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
 import { Tensor } from "../tensor/tensor.js";
 
-/** At most so many pixels are decoded at once: a 512 × 512 frame. */
+/** At most so many pixels are decoded at once: a 512 × 512 frame, or tile. */
 const MAX_PIXELS = 2 ** 18;
 
 /** What one call decodes. */
@@ -28,25 +28,29 @@ export class FrameDecoder implements Disposable {
   readonly count: number;
   readonly #vae: AutoencoderKL;
   readonly #pin: Disposable;
+  readonly #tiling: boolean;
   readonly #dtype: "f32" | "f16";
   readonly #latents: Tensor;
   readonly #input: Tensor;
   readonly #rounding: { readonly truncate?: boolean };
   #decoded: (Decoded & { readonly recording: Recording }) | undefined;
 
-  /** `latents` f32 `[frames, h, w, c]`, scaled as the sampler has them; they stay the caller's. */
+  /** `latents` f32 `[frames, h, w, c]`, scaled as the sampler has them; they stay the caller's. `tiling`: see inTiles. */
   constructor(
     { vae, dtype }: { readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
     latents: Tensor,
-    rounding: { readonly truncate?: boolean } = {},
+    { tiling = false, ...rounding }: { readonly truncate?: boolean; readonly tiling?: boolean } = {},
   ) {
     this.#rounding = rounding;
     const [frames, h, w, c] = latents.shape as [number, number, number, number];
     if (vae.config.shiftFactor !== 0)
       throw new Error("a VAE with a shift factor is not of the Stable Diffusion 1.5 family");
-    const most = Math.min(frames, Math.max(1, Math.floor(MAX_PIXELS / (h * w * vaeFactor(vae.config) ** 2))));
+    const side = tiling ? vae.tile.latents : Infinity;
+    const pixels = Math.min(h, side) * Math.min(w, side) * vaeFactor(vae.config) ** 2;
+    const most = Math.min(frames, Math.max(1, Math.floor(MAX_PIXELS / pixels)));
     this.count = Array.from({ length: most }, (_, i) => most - i).find((n) => frames % n === 0)!;
     this.#vae = vae;
+    this.#tiling = tiling;
     this.#dtype = dtype;
     this.#latents = latents;
     this.#pin = vae.store.pin();
@@ -82,7 +86,8 @@ export class FrameDecoder implements Disposable {
 
   #decode(): Decoded {
     const unscaled = linearCombination([[this.#input, 1 / this.#vae.config.scalingFactor]], "unscale latents");
-    const x = this.#vae.decoder.forward(this.#dtype === "f32" ? unscaled : cast(unscaled, this.#dtype, "cast latents"));
+    const z = this.#dtype === "f32" ? unscaled : cast(unscaled, this.#dtype, "cast latents");
+    const x = this.#vae.decode(z, this.#tiling);
     return { pixels: toPixels(x, this.#rounding), check: countNonFinite(x) };
   }
 }

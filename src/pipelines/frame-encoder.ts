@@ -5,7 +5,7 @@ import { cast } from "../../kernels/elementwise.js";
 import { copy } from "../../kernels/copy.js";
 import { countNonFinite } from "../../kernels/finite.js";
 import type { Device, Recording } from "../gpu/device.js";
-import type { AutoencoderKL, Encoder } from "../models/vae/vae.js";
+import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -24,16 +24,18 @@ export interface Encoded {
 export class FrameEncoder implements Disposable {
   /** Frames per call: a divisor of the clip's. */
   readonly count: number;
-  readonly #encoder: Encoder;
+  readonly #vae: AutoencoderKL;
+  readonly #tiling: boolean;
   readonly #pin: Disposable;
   readonly #dtype: "f32" | "f16";
   readonly #input: Tensor;
   #encoded: (Encoded & { readonly recording: Recording }) | undefined;
 
-  /** @throws Error where the VAE was loaded without its encoder */
+  /** `tiling`: see inTiles. @throws Error where the VAE was loaded without its encoder */
   constructor(
     { device, vae, dtype }: { readonly device: Device; readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
     { frames, width, height }: { readonly frames: number; readonly width: number; readonly height: number },
+    tiling = false,
   ) {
     if (!vae.encoder)
       throw new Error(
@@ -42,9 +44,14 @@ export class FrameEncoder implements Disposable {
     const factor = vaeFactor(vae.config);
     if (width % factor !== 0 || height % factor !== 0)
       throw new Error(`pictures of ${width}x${height} have no whole latents; their sides are multiples of ${factor}`);
-    const most = Math.min(frames, Math.max(1, Math.floor(MAX_PIXELS / (width * height))));
+    const side = tiling ? vae.tile.pixels : Infinity;
+    const most = Math.min(
+      frames,
+      Math.max(1, Math.floor(MAX_PIXELS / (Math.min(width, side) * Math.min(height, side)))),
+    );
     this.count = Array.from({ length: most }, (_, i) => most - i).find((n) => frames % n === 0)!;
-    this.#encoder = vae.encoder;
+    this.#vae = vae;
+    this.#tiling = tiling;
     this.#pin = vae.store.pin();
     this.#dtype = dtype;
     this.#input = Tensor.empty(device, [this.count, height, width, 3], dtype, "pictures to encode");
@@ -81,7 +88,7 @@ export class FrameEncoder implements Disposable {
   }
 
   #encode(): Encoded {
-    const y = this.#encoder.forward(this.#input);
+    const y = this.#vae.encode(this.#input, this.#tiling);
     const moments = this.#dtype === "f32" ? y : cast(y, "f32", "cast moments");
     return { moments, check: countNonFinite(moments) };
   }

@@ -72,6 +72,7 @@ export function inferVAEConfig(file: WeightFile): NamedConfig {
     block_out_channels: levels.map((i) => s.size(`decoder.up_blocks.${i}.resnets.0.conv1.weight`, 0)),
     layers_per_block: s.count("decoder.up_blocks.0.resnets.#.") - 1,
     latent_channels: s.size("decoder.conv_in.weight", 1),
+    sample_size: 512, // Stable Diffusion 1.5's; only tiles depend on it
     use_quant_conv: s.has("quant_conv."),
     use_post_quant_conv: s.has("post_quant_conv."),
   };

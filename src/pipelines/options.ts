@@ -51,6 +51,11 @@ export interface GenerateOptions extends LongOptions, ControlInputs {
   readonly enforceSteps?: boolean;
   /** Goes on with an interrupted run of the same model and options. */
   readonly resume?: RunState;
+  /**
+   * Decodes (and encodes) pictures larger than the VAE was trained on in overlapping tiles, as diffusers' enable_vae_tiling
+   * does: memory no longer grows with the size, pictures change slightly. Default false.
+   */
+  readonly vaeTiling?: boolean;
   /** Cancels between batches of GPU work. */
   readonly signal?: AbortSignal;
 }
@@ -108,6 +113,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
     motionNorm: o.motionNorm ?? model.motionNorm,
     strength: o.video ? (o.strength ?? 0.8) : o.strength,
     enforceSteps: o.enforceSteps ?? false,
+    vaeTiling: o.vaeTiling ?? false,
     ...settleLong(o, frames, maxFrames),
   };
   if (typeof s.prompt !== "string") throw new Error("the prompt must be a string");

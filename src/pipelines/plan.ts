@@ -127,7 +127,7 @@ export function planRun(
   void text.rest();
   if (video)
     stage("video", () => {
-      using encoder = new FrameEncoder(pipeline.parts, s);
+      using encoder = new FrameEncoder(pipeline.parts, s, s.vaeTiling);
       const pictures = new Float32Array(encoder.count * s.width * s.height * 3);
       for (let start = 0; start < s.frames; start += encoder.count) encoder.record(pictures);
     });
@@ -143,7 +143,7 @@ export function planRun(
     }
   });
   stage("decode", () => {
-    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"));
+    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"), { tiling: s.vaeTiling });
     for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
   });
   const run = stages.slice(1);

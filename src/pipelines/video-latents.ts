@@ -110,14 +110,14 @@ export function noisedLatents(
 export async function videoLatents(
   parts: { readonly device: Device; readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
   video: Clip,
-  { width, height }: { readonly width: number; readonly height: number },
+  { width, height, vaeTiling = false }: { readonly width: number; readonly height: number; readonly vaeTiling?: boolean },
   scheduler: Scheduler,
   generator: TorchGenerator,
   run: (check: Tensor) => Promise<void>,
 ): Promise<Float32Array> {
   const { config } = parts.vae;
   const clip = coverClip(video, width, height);
-  using encoder = new FrameEncoder(parts, { frames: clip.count, width, height });
+  using encoder = new FrameEncoder(parts, { frames: clip.count, width, height }, vaeTiling);
   const moments = await clipMoments(encoder, clip, run);
   const factor = vaeFactor(config);
   const shape = [clip.count, height / factor, width / factor, config.latentChannels] as const;

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { messageOf, statusOf } from "../../src/cli/failure.js";
 import { program } from "../../src/cli/program.js";
+import { Denoiser } from "../../src/pipelines/denoiser.js";
 import { decodePng } from "../../src/io/png-reader.js";
 import { memorySource, openSafetensors } from "../../src/io/safetensors.js";
 
@@ -178,6 +179,21 @@ describe("kineograph generate", () => {
     expect(r.status).toBe(status);
     expect(stdout).toBe("");
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("goes on after the last step where the device is lost, to the same file", async () => {
+    await kineograph("generate", "a star", ...SMALL, "-o", at("a.png"));
+    const step = vi.spyOn(Denoiser.prototype, "step");
+    step.mockImplementation(function (this: Denoiser, index) {
+      step.mockRestore();
+      const check = this.step(index);
+      check.device.lose();
+      return check;
+    });
+    const r = await kineograph("generate", "a star", ...SMALL, "-o", at("b.png"));
+    expect(r).toEqual({ status: 0, message: "" });
+    expect(stderr).toMatch(/the GPU device was lost .*; opening it again, to go on after step 0/);
+    expect(readFileSync(at("b.png")).equals(readFileSync(at("a.png")))).toBe(true);
   });
 
   it("names a LoRA file that is none", async () => {

@@ -12,6 +12,8 @@ export interface VAEConfig {
   readonly quantConv: boolean;
   readonly postQuantConv: boolean;
   readonly midAttention: boolean;
+  /** Side of the pictures it was trained on, and of a tile. */
+  readonly sampleSize: number;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -42,8 +44,9 @@ export function parseVAEConfig(json: Json, name: string): VAEConfig {
     quantConv: json["use_quant_conv"] !== false,
     postQuantConv: json["use_post_quant_conv"] !== false,
     midAttention: json["mid_block_add_attention"] !== false,
+    sampleSize: number("sample_size", 32),
   };
 }
 
 /** Stable Diffusion 1.5's VAE: vae/config.json. */
-export const SD15_VAE: Json = { block_out_channels: [128, 256, 512, 512], layers_per_block: 2, latent_channels: 4 };
+export const SD15_VAE: Json = { block_out_channels: [128, 256, 512, 512], layers_per_block: 2, latent_channels: 4, sample_size: 512 };

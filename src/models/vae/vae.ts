@@ -10,7 +10,8 @@ import { dims4 } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import type { ResnetBlock2D } from "../unet/resnet.js";
 import { VAE_EPS, VAEMidBlock, vaeResnet } from "./blocks.js";
-import type { VAEConfig } from "./config.js";
+import { vaeFactor, type VAEConfig } from "./config.js";
+import { inTiles, needsTiles } from "./tiling.js";
 
 interface Level {
   readonly resnets: readonly ResnetBlock2D[];
@@ -123,5 +124,29 @@ export class AutoencoderKL {
     this.decoder = new Decoder(w, config);
     this.encoder = parts.encoder ? new Encoder(w, config) : undefined;
     if (!this.encoder) w.store.ignore(/^(encoder|quant_conv)\./);
+  }
+
+  /** Sides of a tile as latents and as a picture. */
+  get tile(): { readonly latents: number; readonly pixels: number } {
+    const { sampleSize } = this.config;
+    return { latents: Math.floor(sampleSize / vaeFactor(this.config)), pixels: sampleSize };
+  }
+
+  /** Unscaled latents `[f, h, w, 4]` → pictures `[f, 8h, 8w, 3]`; in tiles where `tiling` and they exceed one. */
+  decode(z: Tensor, tiling: boolean): Tensor {
+    const sizes = { input: this.tile.latents, output: this.tile.pixels };
+    const [, h, w] = dims4(z, "VAE: latents");
+    if (!tiling || !needsTiles([h, w], sizes)) return this.decoder.forward(z);
+    return inTiles(z, sizes, 3, (tile) => this.decoder.forward(tile));
+  }
+
+  /** Pictures `[f, h, w, 3]` → moments (see Encoder); in tiles where `tiling` and they exceed one. */
+  encode(x: Tensor, tiling: boolean): Tensor {
+    const { encoder, config } = this;
+    if (!encoder) throw new Error("the VAE was built without its encoder");
+    const sizes = { input: this.tile.pixels, output: this.tile.latents };
+    const [, h, w] = dims4(x, "VAE: pictures");
+    if (!tiling || !needsTiles([h, w], sizes)) return encoder.forward(x);
+    return inTiles(x, sizes, 2 * config.latentChannels, (tile) => encoder.forward(tile));
   }
 }

@@ -30,6 +30,7 @@ export interface ConditionedRun {
     readonly frames: number;
     readonly width: number;
     readonly height: number;
+    readonly vaeTiling: boolean;
   };
   /** Frames that are evaluated together. */
   readonly window: number;
@@ -138,7 +139,7 @@ async function embed(condition: ControlCondition, c: ControlSettings, run: Condi
 async function meanLatents({ frames }: ControlSettings, run: ConditionedRun): Promise<Float32Array> {
   const { settings, vae } = run;
   const clip = coverClip(frames, settings.width, settings.height);
-  using encoder = new FrameEncoder(run, { frames: clip.count, width: clip.width, height: clip.height });
+  using encoder = new FrameEncoder(run, { ...clip, frames: clip.count }, settings.vaeTiling);
   const moments = await clipMoments(encoder, clip, (check) => run.finite(check, "the VAE encoder"));
   const { latentChannels: c, scalingFactor } = vae.config;
   return Float32Array.from(
