@@ -10,6 +10,7 @@ import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
 import { checkControls, controlInputs, ControlNetworks } from "./controls.js";
 import { follow } from "./follow.js";
+import { fitted } from "./fit.js";
 import { bytes, count } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { Keeper } from "./keeper.js";
@@ -77,15 +78,17 @@ export async function generate(prompt: string | undefined, a: RunArguments & Job
 /** One run, written to each of `outputs`; `report.output` is the first. */
 export async function produce(
   prompt: string,
-  a: RunArguments,
+  asked: RunArguments,
   outputs: readonly string[],
   terminal: Terminal,
 ): Promise<Produced> {
   const start = performance.now();
-  const prepared = await prepare(a, outputs);
+  const prepared = await prepare(asked, outputs);
   return interruptible(async (signal) => {
-    using device = await openAdapter(a.device);
+    using device = await openAdapter(asked.device);
     terminal.say(`adapter   ${device.capabilities.name}`);
+    const { run: a, changes } = await fitted(asked, device.capabilities);
+    if (changes.length > 0) terminal.say(`memory    ${changes.join(" and ")}, so that it fits`);
     try {
       using session = await openSession(device, a, terminal, signal);
       return await perform(session, prompt, a, prepared, terminal, signal, start);

@@ -1,6 +1,6 @@
 // Options that trade memory for time: how weights are stored, and where.
 
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ModelStorage } from "../pipelines/build.js";
 
 /** Memory options of `generate` and `plan`, as parsed. */
@@ -8,6 +8,8 @@ export interface MemoryArguments {
   readonly weights?: "f32" | "f16" | "int8";
   readonly lowMemory?: boolean;
   readonly vaeTiling?: boolean;
+  /** Bytes. */
+  readonly memory?: number;
 }
 
 /** Declares the memory options on a verb. */
@@ -27,7 +29,20 @@ export function addMemoryOptions(command: Command): Command {
     .option(
       "--vae-tiling",
       "decode pictures larger than the VAE was trained on in overlapping tiles, as diffusers does: slightly other pictures, memory that does not grow with the size",
+    )
+    .option(
+      "--memory <size>",
+      "what the run may use on the adapter, like 4GB or 800MB: beyond it, --vae-tiling and then --low-memory are applied (default: the machine's for adapters on the CPU; WebGPU does not tell a GPU's)",
+      size,
     );
+}
+
+/** "4GB", "3.5G", "800MB" in bytes. */
+function size(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([MG])i?B?$/i.exec(text) ?? [];
+  if (number === undefined || unit === undefined)
+    throw new InvalidArgumentError("Expected a size in MB or GB, like 4GB or 800MB.");
+  return Number(number) * (unit.toUpperCase() === "G" ? 1e9 : 1e6);
 }
 
 /** How a run's weights are stored. */

@@ -1,19 +1,13 @@
 // kineograph plan: what a run takes in memory and arithmetic, told without running it.
 
-import { totalmem } from "node:os";
 import { TYPICAL, type Capabilities } from "../gpu/limits.js";
 import type { ModelStorage } from "../pipelines/build.js";
-import type { ModelSources } from "../pipelines/model-files.js";
-import { planPipeline, type Plan } from "../pipelines/plan.js";
+import type { Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
-import { UsageError } from "./failure.js";
+import { fitted, memoryFor, planOf } from "./fit.js";
 import { bytes, count, table } from "./format.js";
-import { interruptible } from "./interrupt.js";
-import { generateOptions, type RunArguments } from "./options.js";
+import type { RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
-import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
-import { modelPaths, openPath } from "./sources.js";
-import { Terminal } from "./terminal.js";
 
 export async function plan(a: RunArguments): Promise<void> {
   for (const [option, given] of [
@@ -24,43 +18,17 @@ export async function plan(a: RunArguments): Promise<void> {
       throw new UsageError(`plan does not count what ${option} adds; leave it out for the run without it`);
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
-  const source = await openInitVideo(a);
-  const options = {
-    ...generateOptions("", a),
-    ...videoOptions(source && plannedVideo(source, a), a),
-  };
-  const storage = storageOf(a, precision);
-  const networks = await what(a, precision === "f16");
-  const result = await planPipeline(capabilities, { ...networks, precision, storage }, options);
-  const limit = memoryOf(capabilities);
+  const { run, changes } = await fitted(a, capabilities);
+  const storage = storageOf(run, precision);
+  const result = await planOf(run, capabilities);
+  const limit = memoryFor(a, capabilities);
   const fits = limit === undefined ? undefined : result.peakBytes <= limit;
   if (a.json)
-    console.log(JSON.stringify({ adapter: capabilities.name, precision, ...storage, ...result, fits, limit }));
-  else console.log(text(result, capabilities, storage, limit));
-}
-
-/** The networks to plan: published sizes, or those of the files' headers. */
-async function what(a: RunArguments, half: boolean): Promise<ModelSources | { readonly model: "sd15" }> {
-  if (a.model === "sd15") {
-    if (a.motion !== undefined)
-      throw new UsageError("--model sd15 plans AnimateLCM's published motion modules; leave out --motion");
-    return { model: "sd15" };
+    console.log(JSON.stringify({ adapter: capabilities.name, precision, ...storage, ...result, fits, limit, changes }));
+  else {
+    if (changes.length > 0) console.log(`memory      ${changes.join(" and ")}, so that it fits`);
+    console.log(text(result, capabilities, storage, limit, a.memory !== undefined));
   }
-  const { model, motion, vae } = modelPaths(a);
-  const terminal = new Terminal({ quiet: a.quiet });
-  return interruptible(async (signal) => {
-    const fetching = { terminal, signal, half };
-    return {
-      model: await openPath(model, "--model", fetching),
-      ...(motion !== undefined && { motion: await openPath(motion, "--motion", fetching) }),
-      ...(vae !== undefined && { vae: await openPath(vae, "--vae", fetching) }),
-    };
-  });
-}
-
-/** An adapter's memory: the machine's for one that runs on the CPU; WebGPU does not tell a GPU's. */
-function memoryOf({ kind }: Capabilities): number | undefined {
-  return kind === "cpu" ? totalmem() : undefined;
 }
 
 /** The chosen adapter's limits; without any adapter those of a typical GPU. */
@@ -74,7 +42,13 @@ async function adapterOrTypical(choice: string | undefined): Promise<Capabilitie
   }
 }
 
-function text(p: Plan, { name, kind }: Capabilities, storage: ModelStorage, limit: number | undefined): string {
+function text(
+  p: Plan,
+  { name, kind }: Capabilities,
+  storage: ModelStorage,
+  limit: number | undefined,
+  given: boolean,
+): string {
   const { text, unet, motion, vae } = p.parameters;
   const rows = [
     ["stage", "FLOPs", "dispatches", "peak memory"],
@@ -92,7 +66,7 @@ function text(p: Plan, { name, kind }: Capabilities, storage: ModelStorage, limi
     limit === undefined
       ? `Every buffer fits this ${kind === "gpu" ? "GPU" : "adapter"}'s limits; WebGPU does not tell how much memory it has in all: it should be more than ${bytes(p.peakBytes)}.`
       : p.peakBytes <= limit
-        ? `Fits: the adapter works in the machine's own memory of ${bytes(limit)}.`
-        : `Does not fit: the adapter works in the machine's own memory of ${bytes(limit)}. --low-memory, --weights int8, fewer frames or a smaller size take less.`,
+        ? `Fits: ${given ? "--memory allows" : "the adapter works in the machine's own memory of"} ${bytes(limit)}.`
+        : `Does not fit: ${given ? "--memory allows" : "the adapter works in the machine's own memory of"} ${bytes(limit)}. --low-memory, --weights int8, fewer frames or a smaller size take less.`,
   ].join("\n");
 }

@@ -1,0 +1,62 @@
+// Runs made to fit a memory: planned as asked for, and where that exceeds the memory, with what takes less.
+
+import { totalmem } from "node:os";
+import { OutOfMemoryError } from "../gpu/errors.js";
+import type { Capabilities } from "../gpu/limits.js";
+import { planPipeline, type Plan } from "../pipelines/plan.js";
+import { bytes } from "./format.js";
+import { generateOptions, type RunArguments } from "./options.js";
+import { storageOf } from "./options-memory.js";
+import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
+import { networksOf } from "./networks.js";
+
+/** What may be given up to fit, the cheapest first. */
+const WAYS = [
+  {},
+  { vaeTiling: true },
+  { lowMemory: true },
+  { vaeTiling: true, lowMemory: true },
+] as const satisfies readonly Partial<RunArguments>[];
+
+/** Memory that a run may use: --memory, else the machine's where the adapter works in it; WebGPU does not tell a GPU's. */
+export function memoryFor(a: RunArguments, { kind }: Capabilities): number | undefined {
+  return a.memory ?? (kind === "cpu" ? totalmem() : undefined);
+}
+
+/** Plans the run of `a`. */
+export async function planOf(a: RunArguments, capabilities: Capabilities): Promise<Plan> {
+  const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
+  const source = await openInitVideo(a);
+  const options = { ...generateOptions("", a), ...videoOptions(source && plannedVideo(source, a), a) };
+  const what = { ...(await networksOf(a, precision === "f16")), precision, storage: storageOf(a, precision) };
+  return planPipeline(capabilities, what, options);
+}
+
+/**
+ * `a` with --vae-tiling or --low-memory where only so it fits the memory; `changes` says what was added.
+ * @throws OutOfMemoryError where it does not fit in any way
+ */
+export async function fitted(
+  a: RunArguments,
+  capabilities: Capabilities,
+): Promise<{ readonly run: RunArguments; readonly changes: readonly string[] }> {
+  const memory = memoryFor(a, capabilities);
+  // The bundled model takes some megabytes: planning it costs more than it could tell.
+  if (memory === undefined || (a.memory === undefined && a.model === undefined)) return { run: a, changes: [] };
+  let least = Infinity;
+  for (const way of WAYS) {
+    const run = { ...a, ...way };
+    const { peakBytes } = await planOf(run, capabilities);
+    if (peakBytes <= memory) {
+      const changes = [
+        ...(run.vaeTiling === true && a.vaeTiling !== true ? ["--vae-tiling"] : []),
+        ...(run.lowMemory === true && a.lowMemory !== true ? ["--low-memory"] : []),
+      ];
+      return { run, changes };
+    }
+    least = Math.min(least, peakBytes);
+  }
+  throw new OutOfMemoryError(
+    `this run takes at least ${bytes(least)} of the adapter's memory, also with --low-memory and --vae-tiling, and ${bytes(memory)} ${a.memory === undefined ? "is what the machine has" : "is what --memory allows"}; fewer frames or a smaller size take less`,
+  );
+}
