@@ -143,7 +143,9 @@ export function planRun(
     }
   });
   stage("decode", () => {
-    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"), { tiling: s.vaeTiling });
+    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"), {
+      tiling: s.vaeTiling,
+    });
     for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
   });
   const run = stages.slice(1);
