@@ -4,6 +4,7 @@ import { TYPICAL, type Capabilities } from "../gpu/limits.js";
 import type { ModelStorage } from "../pipelines/build.js";
 import type { Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
+import { UsageError } from "./failure.js";
 import { fitted, memoryFor, planOf } from "./fit.js";
 import { bytes, count, table } from "./format.js";
 import type { RunArguments } from "./options.js";
