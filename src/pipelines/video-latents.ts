@@ -110,7 +110,11 @@ export function noisedLatents(
 export async function videoLatents(
   parts: { readonly device: Device; readonly vae: AutoencoderKL; readonly dtype: "f32" | "f16" },
   video: Clip,
-  { width, height, vaeTiling = false }: { readonly width: number; readonly height: number; readonly vaeTiling?: boolean },
+  {
+    width,
+    height,
+    vaeTiling = false,
+  }: { readonly width: number; readonly height: number; readonly vaeTiling?: boolean },
   scheduler: Scheduler,
   generator: TorchGenerator,
   run: (check: Tensor) => Promise<void>,
