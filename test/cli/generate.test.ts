@@ -183,7 +183,7 @@ describe("kineograph generate", () => {
 
   it("goes on after the last step where the device is lost, to the same file", async () => {
     await kineograph("generate", "a star", ...SMALL, "-o", at("a.png"));
-    const { step } = Denoiser.prototype;
+    const step = Reflect.get(Denoiser.prototype, "step") as Denoiser["step"];
     let lost = false;
     Denoiser.prototype.step = function (index) {
       const check = step.call(this, index);
