@@ -115,7 +115,12 @@ def stage_vae(a):
     latents of both styles can be made before its decoder has learnt them."""
     torch.manual_seed(52)
     rng = np.random.RandomState(52)
-    vae = base_parts()[2].to(memory_format=torch.channels_last)
+    vae, first = base_parts()[2].to(memory_format=torch.channels_last), 0
+    if a.resume:
+        ck = torch.load(f"{a.work}/style-vae.pt")
+        vae.load_state_dict(ck["sd"])
+        first = ck["step"]
+        rng.seed(52 + first)
     params = list(vae.decoder.parameters()) + list(vae.post_quant_conv.parameters())
     for p in params:
         p.requires_grad_(True)
@@ -123,6 +128,7 @@ def stage_vae(a):
     ema, last = EMA(params, 0.99), time.time()
     keep = lambda step: save(dict(step=step, sd={k: v.clone() for k, v in vae.state_dict().items()}), f"{a.work}/style-vae.pt")
     for step, done in clock(a):
+        step += first
         set_lr(opt, cosine(done, 1e-3, flat=0.2), step, 20)
         x, b = [], []
         for style in STYLES * 2:
@@ -225,6 +231,7 @@ def main():
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--rank", type=int, default=8)
     ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--resume", action="store_true", help="the stage vae from its checkpoint")
     a = ap.parse_args()
     os.makedirs(a.work, exist_ok=True)
     torch.set_num_threads(a.threads)
