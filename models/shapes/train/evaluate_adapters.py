@@ -111,7 +111,7 @@ def i2v(a):
     words = {"motion only": [c[2] for c in combos], "whole prompt": [D.canonical(*c) for c in combos]}
     rows, labels = [], []
     for name, caps in words.items():
-        for with_picture in (True, False):
+        for with_picture in (True, False) if name == "whole prompt" else (True,):
             v = np.concatenate([sample_i2v(a, q, parts, caps[i:i + 4], pictures[i:i + 4], seeds[i:i + 4], with_picture)
                                 for i in range(0, len(tests), 4)])
             first = [check(np.repeat(w[:1], 16, 0)) for w in v]
@@ -120,8 +120,8 @@ def i2v(a):
             psnr = [10 * np.log10(255 ** 2 / ((w[0].astype(float) - p) ** 2).mean()) for w, p in zip(v, pictures)]
             note(a, f"i2v, {name}, {'picture' if with_picture else 'no picture'}",
                  summary([check(w) for w in v], combos, **agree, **{"frame 0 place error": np.mean(off), "frame 0 psnr": np.mean(psnr)}))
-            if with_picture and name == "motion only":
-                for w, p, c in list(zip(v, pictures, caps))[:8]:
+            if with_picture and name == "whole prompt":
+                for w, p, c in list(zip(v, pictures, caps))[:5]:
                     rows.append(np.concatenate([p, np.full((128, 6, 3), 255, np.uint8), strip(w)], 1))
                     labels.append(f"picture, then: {c}")
     labelled(rows, labels, f"{a.models}/sheet-i2v.png")
@@ -175,7 +175,7 @@ def control(a):
              summary([check(v) for v in clips], combos, **{"centroid error": off.mean(), "centroid error, median": np.median(off),
                                                           "worst clip": off.mean(1).max(), "size error": np.nanmean(size)}))
         if scale:
-            for v, (c, states, _) in list(zip(clips, tests))[:8]:
+            for v, (c, states, _) in list(zip(clips, tests))[:5]:
                 b = to_uint8(np.stack([np.repeat(blob(s)[..., None], 3, 2) for s in states]))
                 rows += [np.concatenate([strip(b)[::2, ::2], np.zeros((64, 512, 3), np.uint8)], 1), strip(v)]
                 labels += ["", still_caption(c)]
