@@ -1,17 +1,20 @@
 // Video files through WebCodecs, demuxed by mediabunny: frames for video to video, and the recipe in a video's comment. Loaded
 // only where a video comes in.
 
-import { ALL_FORMATS, BlobSource, Input, VideoSampleSink } from "mediabunny";
+import { BlobSource, Input, MATROSKA, MP4, QTFF, VideoSampleSink, WEBM } from "mediabunny";
 import { PictureError, type Recipe, type VideoSource } from "../../index.js";
 import { parseRecipe, RECIPE_KEYWORD } from "../../io/recipe.js";
 import { pictureOf } from "./decode.js";
+
+/** MP4, MOV, WebM, MKV; every other container would only make the page larger. */
+const FORMATS = [MP4, QTFF, WEBM, MATROSKA];
 
 function unreadable(name: string, cause: unknown): PictureError {
   return new PictureError(`${name} is no picture or video that this browser can read`, { cause });
 }
 
 export async function videoSource(blob: Blob, name: string): Promise<VideoSource> {
-  const input = new Input({ source: new BlobSource(blob), formats: ALL_FORMATS });
+  const input = new Input({ source: new BlobSource(blob), formats: FORMATS });
   const track = await input.getPrimaryVideoTrack().catch((cause: unknown) => {
     throw unreadable(name, cause);
   });
@@ -38,7 +41,7 @@ export async function videoSource(blob: Blob, name: string): Promise<VideoSource
 
 /** The recipe in a video's comment. @throws PictureError where there is none */
 export async function videoRecipe(blob: Blob, name: string): Promise<Recipe> {
-  const input = new Input({ source: new BlobSource(blob), formats: ALL_FORMATS });
+  const input = new Input({ source: new BlobSource(blob), formats: FORMATS });
   const { comment } = await input.getMetadataTags().catch((cause: unknown) => {
     throw unreadable(name, cause);
   });

@@ -6,7 +6,6 @@ import {
   loadPipeline,
   type ByteSource,
   type Device,
-  type Frames,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
@@ -183,6 +182,7 @@ export class Engine {
       nativeSize: limits.nativeSize,
       factor: limits.factor,
       maxFrames: limits.maxFrames,
+      imageEncoder: limits.imageEncoder ?? false,
       precision,
       parameters: loaded.info.parameters,
       weightBytes: loaded.info.weightBytes,
@@ -194,11 +194,11 @@ export class Engine {
 
   async #follow(
     { pipeline }: LoadedPipeline,
-    { options, video }: RunRequest,
+    { options, start }: RunRequest,
     emit: Emit,
     signal: AbortSignal,
   ): Promise<FramesEvent> {
-    for await (const event of pipeline.generate(generateOptions(options, signal, video?.frames))) {
+    for await (const event of pipeline.generate(generateOptions(options, signal, start))) {
       if (event.type === "frames") return event;
       if (event.type === "window") {
         emit({ type: "stage", stage: "denoise", fraction: event.done / event.count });
@@ -239,7 +239,7 @@ export class Engine {
 }
 
 /** The library's options of a run. */
-export function generateOptions(o: RunOptions, signal: AbortSignal, video?: Frames): GenerateOptions {
+export function generateOptions(o: RunOptions, signal: AbortSignal, start?: RunRequest["start"]): GenerateOptions {
   const seed = BigInt(o.seed);
   return {
     prompt: o.prompt,
@@ -254,7 +254,8 @@ export function generateOptions(o: RunOptions, signal: AbortSignal, video?: Fram
     clipSkip: o.clipSkip,
     plainPrompt: o.plainPrompt,
     ...courseOf(o),
-    ...(video && { video, strength: o.strength ?? 0.8 }),
+    ...(start?.kind === "video" && { video: start.frames, strength: o.strength ?? 0.8 }),
+    ...(start?.kind === "image" && { image: start.frames, motionScale: o.motionScale ?? 0.8 }),
     ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
     ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
     ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),

@@ -42,6 +42,8 @@ export interface ModelFacts {
   readonly nativeSize: number;
   readonly factor: number;
   readonly maxFrames: number | undefined;
+  /** The motion modules' file animates a picture, and only that. */
+  readonly imageEncoder: boolean;
   readonly precision: "f32" | "f16";
   readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
   readonly weightBytes: number;
@@ -64,6 +66,8 @@ export interface RunOptions {
   readonly plainPrompt: boolean;
   /** With a video. */
   readonly strength?: number | undefined;
+  /** With a picture. */
+  readonly motionScale?: number | undefined;
   readonly long?: "free-noise" | "window";
   readonly context?: number;
   readonly stride?: number;
@@ -80,8 +84,8 @@ export interface RunRequest {
   readonly options: RunOptions;
   /** Times every dispatch and tells it as it goes. */
   readonly profile: boolean;
-  /** What the run starts from, with what it is called. */
-  readonly video?: { readonly name: string; readonly frames: Frames } | undefined;
+  /** What the run starts from, with what it is called: a video, or a picture (a clip of one frame). */
+  readonly start?: { readonly kind: "video" | "image"; readonly name: string; readonly frames: Frames } | undefined;
 }
 
 export type Stage = "download" | "load" | "text" | "denoise" | "decode";

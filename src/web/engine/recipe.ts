@@ -13,7 +13,7 @@ export function recipeOf(run: {
   readonly adapter: string;
   readonly names: ReadonlyMap<string, string>;
 }): Recipe {
-  const { choice, options } = run.request;
+  const { choice, options, start } = run.request;
   const { settings: s } = run.result;
   const name = (id: string) => run.names.get(id) ?? id;
   const own = choice.loras.filter((l) => l.id !== BUNDLED_LORA);
@@ -42,7 +42,8 @@ export function recipeOf(run: {
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),
     ...(bundled && choice.distilled && lessLora(choice)),
     ...(options.plainPrompt && { plainPrompt: true }),
-    ...(run.request.video && { initVideo: run.request.video.name, strength: options.strength ?? 0.8 }),
+    ...(start?.kind === "video" && { initVideo: start.name, strength: options.strength ?? 0.8 }),
+    ...(start?.kind === "image" && { image: start.name, motionScale: options.motionScale ?? 0.8 }),
     ...courseRecipe(options),
     version,
     adapter: run.adapter,

@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import { encode } from "./desk.js";
+import { facts } from "./engine.js";
 import { framesOf, type Clip } from "./history.js";
 import { change } from "./settings.js";
 
@@ -12,11 +13,11 @@ export interface Source {
   readonly blob: Blob;
 }
 
-export const video = signal<Source | undefined>(undefined);
+export const startSource = signal<Source | undefined>(undefined);
 
 export function startFrom(source: Source): void {
-  video.value = source;
-  change({ mode: "video" });
+  startSource.value = source;
+  change({ mode: facts.peek()?.imageEncoder ? "image" : "video" });
 }
 
 /** Puts a clip in as the video to start from. */

@@ -8,7 +8,7 @@ import { CRASH, RemoteError } from "../rpc.js";
 import { decode } from "./desk.js";
 import { engine, facts, openGpu } from "./engine.js";
 import { keep, type Clip } from "./history.js";
-import { video, type Source } from "./inputs.js";
+import { startSource, type Source } from "./inputs.js";
 import { requestOf, type Settings } from "./settings.js";
 import { Clock } from "./clock.js";
 import { say } from "./toasts.js";
@@ -36,8 +36,8 @@ export interface Job {
   readonly clip: Signal<Clip | undefined>;
   readonly error: Signal<{ readonly name: string; readonly message: string } | undefined>;
   readonly controller: AbortController;
-  /** What it starts from, in the mode "video". */
-  readonly video: Source | undefined;
+  /** What it starts from beside its words. */
+  readonly source: Source | undefined;
 }
 
 export const jobs = signal<readonly Job[]>([]);
@@ -53,7 +53,7 @@ let next = 1;
 let working = false;
 
 /** Queues a run. */
-export function enqueue(settings: Settings, source: Source | undefined = video.peek()): Job {
+export function enqueue(settings: Settings, source: Source | undefined = startSource.peek()): Job {
   const job: Job = {
     id: next++,
     settings,
@@ -64,7 +64,7 @@ export function enqueue(settings: Settings, source: Source | undefined = video.p
     clip: signal(undefined),
     error: signal(undefined),
     controller: new AbortController(),
-    video: settings.mode === "video" ? source : undefined,
+    source: settings.mode === "text" ? undefined : source,
   };
   jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
   void work();
@@ -120,7 +120,7 @@ async function run(job: Job): Promise<void> {
   const { signal: stop } = job.controller;
   try {
     const start = await startOf(job, stop);
-    const request = { ...requestOf(job.settings, profile), video: start };
+    const request = { ...requestOf(job.settings, profile), start };
     const answer = engine.call("run", request, {
       onEvent: (event) => follow(job, event),
       signal: stop,
@@ -144,18 +144,18 @@ async function run(job: Job): Promise<void> {
 }
 
 /** The frames that a job starts from. @throws Error where none were given */
-async function startOf(job: Job, stop: AbortSignal): Promise<RunRequest["video"]> {
+async function startOf(job: Job, stop: AbortSignal): Promise<RunRequest["start"]> {
   const { mode, frames, fps, width, height } = job.settings;
-  if (mode !== "video") return undefined;
-  if (!job.video) throw new Error("there is no video to start from; choose one, or start from words");
-  const decoded = await decode({ ...job.video, frames, fps, width, height }, stop);
-  for (const note of decoded.notes) say(note);
-  return { name: job.video.name, frames: decoded.frames };
+  if (mode === "text") return undefined;
+  if (!job.source) throw new Error(`there is no ${mode} to start from; choose one first`);
+  const decoded = await decode({ ...job.source, frames: mode === "image" ? 1 : frames, fps, width, height }, stop);
+  if (mode === "video") for (const note of decoded.notes) say(note);
+  return { kind: mode, name: job.source.name, frames: decoded.frames };
 }
 
 function finish(job: Job, result: RunResult): void {
   for (const warning of result.warnings) say(warning, "note");
-  job.clip.value = keep(job.settings, result, job.video);
+  job.clip.value = keep(job.settings, result, job.source);
   job.state.value = "done";
 }
 

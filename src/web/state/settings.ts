@@ -6,9 +6,11 @@ import { BUNDLED, BUNDLED_LORA, type ModelChoice, type RunOptions, type RunReque
 
 export interface Settings {
   /** From what the clip starts. */
-  readonly mode: "text" | "video";
+  readonly mode: "text" | "video" | "image";
   /** With a video: how much of it is given up. */
   readonly strength: number;
+  /** With a picture: how much it moves. */
+  readonly motionScale: number;
   /** How the network sees a clip longer than it was trained for; the last is one that ends where it begins. */
   readonly course: "whole" | "free-noise" | "window" | "loop";
   /** Frames of a window, and from one window to the next. */
@@ -52,6 +54,7 @@ export interface Settings {
 export const DEFAULTS: Settings = {
   mode: "text",
   strength: 0.8,
+  motionScale: 0.8,
   course: "whole",
   context: 16,
   stride: 4,
@@ -169,6 +172,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     betaSchedule: s.betaSchedule,
     plainPrompt: s.plainPrompt,
     strength: s.mode === "video" ? s.strength : undefined,
+    motionScale: s.mode === "image" ? s.motionScale : undefined,
     ...courseOf(s),
   };
   return { choice, options, profile };
@@ -270,7 +274,7 @@ export function fromRecipe(
           ? "free-noise"
           : "whole",
     travel: Array.isArray(recipe["promptAt"]) ? recipe["promptAt"].map(stopOf) : [],
-    mode: typeof recipe["initVideo"] === "string" ? "video" : "text",
+    mode: typeof recipe["initVideo"] === "string" ? "video" : typeof recipe["image"] === "string" ? "image" : "text",
     model,
     motion: find(recipe["motion"], ""),
     vae: find(recipe["vae"], ""),

@@ -7,7 +7,7 @@ import { gpu } from "../state/engine.js";
 import { framesOf, type Clip } from "../state/history.js";
 import { enqueue, type Job } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
-import { startFromClip, video } from "../state/inputs.js";
+import { startFromClip, startSource } from "../state/inputs.js";
 import { say } from "../state/toasts.js";
 import { comparing, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
@@ -124,7 +124,7 @@ function Stopped({ job }: { readonly job: Job }) {
 }
 
 function again(job: Job): void {
-  shown.value = { kind: "job", job: enqueue(job.settings, job.video) };
+  shown.value = { kind: "job", job: enqueue(job.settings, job.source) };
 }
 
 /** What went wrong and what helps. */
@@ -225,7 +225,7 @@ function ClipView({ clip }: { readonly clip: Clip }) {
             class="secondary"
             data-tip="Puts the settings of this clip back into the controls, its seed kept"
             onClick={() => {
-              video.value = clip.source;
+              startSource.value = clip.source;
               change({ ...clip.settings, seedLocked: true });
             }}
           >

@@ -1,7 +1,8 @@
 // From what a clip starts: from noise alone, or from a video that the sentence changes.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { video, startFrom } from "../state/inputs.js";
+import { startFrom, startSource } from "../state/inputs.js";
+import { facts } from "../state/engine.js";
 import { change, settings, type Settings } from "../state/settings.js";
 import { IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
@@ -9,10 +10,23 @@ import { Icon } from "./icons.js";
 const MODES: readonly (readonly [Settings["mode"], string, string])[] = [
   ["text", "Words", "The clip comes out of noise, by the sentence alone"],
   ["video", "A video", "The sentence changes a video, an animation or a picture of yours, or one of your clips"],
+  ["image", "A picture", "Your picture begins to move; the motion module is made for that"],
 ];
+
+/** What this motion module can start from: one with an image encoder animates pictures, and nothing else. */
+function modes(): typeof MODES {
+  const pictures = facts.value?.imageEncoder ?? false;
+  return MODES.filter(([mode]) => (mode === "image") === pictures);
+}
 
 export function StartFrom() {
   const s = settings.value;
+  const offered = modes();
+  const fits = offered.some(([mode]) => mode === s.mode);
+  useEffect(() => {
+    const [first] = offered;
+    if (facts.value && !fits && first) change({ mode: first[0] });
+  }, [fits, facts.value]);
   return (
     <section class="group" aria-label="Start from">
       <div class="field">
@@ -20,7 +34,7 @@ export function StartFrom() {
           Start from
         </span>
         <div class="switch" role="group" aria-labelledby="start-from">
-          {MODES.map(([mode, text, tip]) => (
+          {offered.map(([mode, text, tip]) => (
             <button
               key={mode}
               type="button"
@@ -33,9 +47,20 @@ export function StartFrom() {
           ))}
         </div>
       </div>
+      {s.mode !== "text" && <VideoInput />}
+      {s.mode === "image" && (
+        <Range
+          label="Movement"
+          tip="How much of the picture's say the network listens to: higher holds to it more closely. AnimateLCM's authors use 0.8."
+          value={s.motionScale}
+          min={0}
+          max={1.5}
+          step={0.05}
+          onChange={(motionScale) => change({ motionScale })}
+        />
+      )}
       {s.mode === "video" && (
         <>
-          <VideoInput />
           <Range
             label="Strength"
             tip="How much of the video is given up: at 0.3 it keeps nearly everything, at 1 it is noise. Fewer of the steps run at lower values."
@@ -52,7 +77,7 @@ export function StartFrom() {
 }
 
 function VideoInput() {
-  const source = video.value;
+  const source = startSource.value;
   const input = useRef<HTMLInputElement>(null);
   const [url, setUrl] = useState<string | undefined>();
   useEffect(() => {
@@ -72,7 +97,7 @@ function VideoInput() {
         <>
           {moving ? <video src={url} muted loop autoplay playsInline /> : <img src={url} alt="" />}
           <span class="small">{source.name}</span>
-          <IconButton icon="close" label="Take the video out" onClick={() => (video.value = undefined)} />
+          <IconButton icon="close" label="Take the video out" onClick={() => (startSource.value = undefined)} />
         </>
       ) : (
         <button
