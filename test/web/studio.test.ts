@@ -17,7 +17,7 @@ describe.skipIf(skipped)("studio", () => {
   it("generates with a preview, saves with the recipe, and restores it", async () => {
     const { page, errors, close } = await studio.open();
     const prompt = "a blue circle moving up on a meadow";
-    await page.goto(linkTo(studio.address, { ...SMALL, prompt }));
+    await page.goto(linkTo(studio.address, { ...SMALL, prompt, strength: 1 }));
     await page.reload();
     await page.getByRole("button", { name: "Generate" }).click();
     await page.getByRole("img", { name: `Preview: ${prompt}` }).waitFor();
@@ -30,6 +30,12 @@ describe.skipIf(skipped)("studio", () => {
     const file = await (await download).path();
     const recipe = await readRecipe(new Uint8Array(readFileSync(file)));
     expect(recipe).toMatchObject({ prompt, seed: 7, steps: 1, frames: 2, size: "64x64", scheduler: "lcm" });
+
+    await page.getByText("Save", { exact: true }).click();
+    const picture = page.waitForEvent("download");
+    await page.getByRole("button", { name: /^WebP/ }).click();
+    const webp = await (await picture).path();
+    expect(await readRecipe(new Uint8Array(readFileSync(webp)))).toEqual(recipe);
 
     await page.getByText("Save", { exact: true }).click();
     const video = page.waitForEvent("download");
@@ -54,6 +60,16 @@ describe.skipIf(skipped)("studio", () => {
     await page.reload();
     await page.locator(".history .card").getByText(prompt).click();
     await page.getByRole("img", { name: prompt, exact: true }).waitFor();
+
+    const next = "a red heart moving up on a meadow";
+    await page.getByRole("button", { name: "Start from it" }).click();
+    await page.getByRole("region", { name: "Start from" }).getByText(`the clip “${prompt}”`).waitFor();
+    await page.getByLabel("What does it show?").fill(next);
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByRole("img", { name: next, exact: true }).waitFor();
+    await page.getByRole("button", { name: "Compare", exact: true }).click();
+    await page.locator(".history .card").getByText(prompt).click();
+    await page.getByRole("row", { name: /initVideo/ }).waitFor();
     expect(errors).toEqual([]);
     await close();
   });
