@@ -56,6 +56,7 @@ function find(folder: string, model: string, url: string): string | undefined {
   } catch {
     return undefined;
   }
+  if (path.includes("\0")) return undefined;
   if (path.endsWith(sep)) path += "index.html";
   const prefix = join(sep, "models", "shapes", sep);
   const places = path.startsWith(prefix)

@@ -71,7 +71,7 @@ export async function openStudio({ webgpu = true, args = [] as string[] } = {}):
     async open(options = {}) {
       const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
       const page = await context.newPage();
-      page.setDefaultTimeout(60_000);
+      page.setDefaultTimeout(120_000); // a software adapter on a busy machine
       const errors: string[] = [];
       page.on("pageerror", (error) => errors.push(error.message));
       page.on("console", (message) => {

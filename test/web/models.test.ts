@@ -10,7 +10,7 @@ import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
 const shapes = fileURLToPath(new URL("../../models/shapes/", import.meta.url));
 const lora = join(shapes, "lcm-lora.safetensors");
 
-describe.skipIf(skipped)("studio's models", () => {
+describe.skipIf(skipped)("studio's models", { timeout: 300_000 }, () => {
   let studio: Studio;
   let folder: string;
   beforeAll(async () => {

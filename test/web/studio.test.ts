@@ -7,7 +7,7 @@ import { readRecipe } from "../../src/io/recipe.js";
 import { axeViolations } from "./axe.js";
 import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
 
-describe.skipIf(skipped)("studio", () => {
+describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
   let studio: Studio;
   beforeAll(async () => {
     studio = await openStudio();
