@@ -122,17 +122,23 @@ function need(part: Component | undefined, base: BaseModel, what: string, cure: 
 
 /** A VAE's folder, or a file in diffusers' or LDM's names. */
 async function openVAE(source: Folder | ByteSource): Promise<Component> {
-  if (isFolder(source)) return openComponent(source);
-  const file = await openWeights(source);
+  const [folder, file] = isFolder(source) ? await openedFolder(source) : [undefined, await openWeights(source)];
   const { kind, description } = identify(file);
-  if (kind !== "vae") {
+  // A folder whose names tell nothing is checked name by name when it loads.
+  if (kind !== "vae" && !(folder && kind === "unknown")) {
     await file.close();
     throw new CheckpointError(`${source.name} is no VAE: it is ${description}`);
   }
+  if (folder) return folder;
   const names = { has: (name: string) => file.has(name) || file.has(VAE_PREFIX + name) };
   const prefix = [...file.entries()].some((e) => e.name.startsWith(VAE_PREFIX)) ? VAE_PREFIX : "";
   const weights = isLdmVae(names) ? renameWeights(file, vaeTable(file, prefix), file.name) : file;
   return { config: inferVAEConfig(weights), weights };
+}
+
+async function openedFolder(source: Folder): Promise<readonly [Component, WeightFile]> {
+  const component = await openComponent(source);
+  return [component, component.weights];
 }
 
 /** Motion modules: a MotionAdapter's folder (in whose file the names may be AnimateDiff's), or a file of any spelling. */
@@ -142,14 +148,15 @@ async function openMotion(source: Folder | ByteSource): Promise<Motion> {
   const file = given?.weights ?? (isFolder(source) ? await openWeightsFolder(source) : await openWeights(source));
   const { kind, description } = identify(file);
   if (kind !== "motion" && kind !== "unet-motion") {
-    if (given) return { ...given, norm: "joint", notes: [] };
+    if (given && kind === "unknown") return { ...given, norm: "joint", notes: [] };
     await file.close();
     throw new CheckpointError(`${source.name} holds no motion modules for Stable Diffusion 1.5: it is ${description}`);
   }
   const { weights, original, positions, imageEncoder, notes } = readMotion(file);
-  const plain = given !== undefined && !original && imageEncoder === undefined;
+  const own = kind === "motion" ? given : undefined; // a UNetMotionModel's config.json is the UNet's
+  const plain = own !== undefined && !original && imageEncoder === undefined;
   return {
-    config: given?.config ?? inferMotionConfig(weights, positions),
+    config: own?.config ?? inferMotionConfig(weights, positions),
     weights: plain ? file : weights,
     norm: original ? "frame" : "joint",
     imageEncoder,

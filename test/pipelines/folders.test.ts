@@ -72,3 +72,19 @@ describe("folders of other models", () => {
     await expect(openModel({ model })).rejects.toThrow(what);
   });
 });
+
+describe("folders in the wrong place are named", () => {
+  it.each([
+    ["vae", "tiny-a-controlnet", "tiny-a-controlnet is no VAE: it is a ControlNet"],
+    ["vae", "tiny-a/unet", "unet is no VAE: it is a UNet"],
+    [
+      "motion",
+      "tiny-a-sparse",
+      "tiny-a-sparse holds no motion modules for Stable Diffusion 1.5: it is an AnimateDiff SparseCtrl",
+    ],
+    ["motion", "tiny-a/vae", "vae holds no motion modules for Stable Diffusion 1.5: it is a VAE"],
+  ])("--%s %s", async (part, path, message) => {
+    const model = await openFolder(fixturePath("tiny-a"));
+    await expect(openModel({ model, [part]: await openFolder(fixturePath(path)) })).rejects.toThrow(message);
+  });
+});

@@ -134,7 +134,7 @@ describe("loadPipeline", () => {
     [
       "unet/config.json",
       { cross_attention_dim: 1024 },
-      /width 1024, but .* makes width 32; this is a Stable Diffusion 2 UNet/,
+      /is a Stable Diffusion 2 model; AnimateLCM works with Stable Diffusion 1.5/,
     ],
     [
       "unet/config.json",
