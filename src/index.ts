@@ -36,6 +36,11 @@ export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.j
 export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig, type TokenVector } from "./models/clip/text-model.js";
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
 export type { Addition, UNetAdditions } from "./models/unet/additions.js";
+export { preprocess, PREPROCESSORS, type Preprocessor, type PreprocessorName } from "./io/preprocess.js";
+export { coverCrop, crop, resize, type Filter } from "./io/resample.js";
+export { loadControl, type LoadControlOptions } from "./pipelines/control/network.js";
+export { loadIPAdapter, type ImagePromptOptions, type IPAdapter } from "./pipelines/control/ip-adapter.js";
+export type { ImageInputs } from "./pipelines/control/image.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
 export type { Clip } from "./models/unet/motion.js";
 export type { TextKeyValues } from "./nn/attention.js";

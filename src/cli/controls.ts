@@ -7,11 +7,13 @@ import { preprocess } from "../io/preprocess.js";
 import { sampleVideo, type VideoSource } from "../io/video.js";
 import { openVideo } from "../io/video-file.js";
 import { loadControl, type ControlNetwork } from "../pipelines/control/network.js";
+import type { AnimateDiffPipeline } from "../pipelines/animatediff.js";
+import { loadIPAdapter, type IPAdapter } from "../pipelines/control/ip-adapter.js";
 import type { ControlInputs } from "../pipelines/control/conditions.js";
 import { UsageError } from "./failure.js";
 import { bytes } from "./format.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
-import { openPath, type Fetching } from "./sources.js";
+import { openFileOf, openFolderOf, openPath, type Fetching } from "./sources.js";
 
 /** Networks of a session, loaded when a run first asks for them. */
 export class ControlNetworks implements Disposable {
@@ -19,6 +21,7 @@ export class ControlNetworks implements Disposable {
   readonly #precision: "f32" | "f16";
   readonly #fetching: Fetching;
   readonly #loaded = new Map<string, ControlNetwork>();
+  readonly #adapters = new Map<string, IPAdapter>();
 
   constructor(device: Device, precision: "f32" | "f16", fetching: Fetching) {
     this.#device = device;
@@ -42,7 +45,31 @@ export class ControlNetworks implements Disposable {
     return network;
   }
 
+  /** The IP-Adapter of a run, for this pipeline's UNet. */
+  async adapter(pipeline: AnimateDiffPipeline, path: string, encoder: string): Promise<IPAdapter> {
+    const key = `${path} with ${encoder}`;
+    const there = this.#adapters.get(key);
+    if (there) return there;
+    const { terminal } = this.#fetching;
+    const start = performance.now();
+    const source = await openFileOf(path, "--ip-adapter", this.#fetching);
+    try {
+      const adapter = await loadIPAdapter(this.#device, pipeline.parts.unet, {
+        adapter: source,
+        encoder: await openFolderOf(encoder, "--ip-encoder", this.#fetching),
+        precision: this.#precision,
+      });
+      this.#adapters.set(key, adapter);
+      terminal.done("adapter", (performance.now() - start) / 1000, adapter.name);
+      return adapter;
+    } finally {
+      await source.close();
+    }
+  }
+
   [Symbol.dispose](): void {
+    for (const adapter of this.#adapters.values()) adapter.dispose();
+    this.#adapters.clear();
     for (const network of this.#loaded.values()) network.dispose();
     this.#loaded.clear();
   }
@@ -55,8 +82,14 @@ export async function checkControls(a: ControlArguments): Promise<void> {
     throw new UsageError(
       `${a.motionScale === undefined ? "--no-colour-match" : "--motion-scale"} belongs to image to video and has no effect without --image`,
     );
-  for (const path of [...(a.image === undefined ? [] : [a.image]), ...(a.control ?? []).flatMap((c) => c.paths)])
-    await openVideo(path);
+  const ip = { "--ip-adapter": a.ipAdapter, "--ip-encoder": a.ipEncoder, "--ip-image": a.ipImage };
+  const missing = Object.entries(ip).filter(([, given]) => given === undefined);
+  if (missing.length > 0 && (missing.length < 3 || a.ipScale))
+    throw new UsageError(
+      `an IP-Adapter takes --ip-adapter, --ip-encoder and --ip-image together; ${missing.map(([option]) => option).join(" and ")} is missing`,
+    );
+  const pictures = [a.image ?? [], (a.control ?? []).flatMap((c) => c.paths), a.ipImage ?? []].flat();
+  for (const path of pictures) await openVideo(path);
 }
 
 /** The pipeline's inputs for a run of this size. */
@@ -64,6 +97,7 @@ export async function controlInputs(
   a: ControlArguments & { readonly fps: number },
   run: { readonly width: number; readonly height: number; readonly frames: number },
   networks: ControlNetworks,
+  pipeline: AnimateDiffPipeline,
   { terminal, signal }: Fetching,
 ): Promise<ControlInputs> {
   const controls: NonNullable<ControlInputs["controls"]>[number][] = [];
@@ -82,8 +116,22 @@ export async function controlInputs(
       guess: a.controlGuess ?? false,
     });
   }
+  const imagePrompts: NonNullable<ControlInputs["imagePrompts"]>[number][] = [];
+  if (a.ipAdapter !== undefined && a.ipEncoder !== undefined) {
+    const images: Clip[] = [];
+    for (const path of a.ipImage ?? []) images.push(await picture(await openVideo(path), signal));
+    const { scale, start, end } = a.ipScale ?? { scale: 1, start: 0, end: 1 };
+    imagePrompts.push({
+      adapter: await networks.adapter(pipeline, a.ipAdapter, a.ipEncoder),
+      images,
+      scale,
+      start,
+      end,
+    });
+  }
   return {
     ...(controls.length > 0 && { controls }),
+    ...(imagePrompts.length > 0 && { imagePrompts }),
     ...(a.image !== undefined && { image: await picture(await openVideo(a.image), signal) }),
     ...(a.motionScale !== undefined && { motionScale: a.motionScale }),
     ...(a.colourMatch === false && { colourMatch: false }),

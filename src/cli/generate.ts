@@ -183,7 +183,7 @@ export async function render(
   for (const note of video?.notes ?? []) terminal.warn(note);
   const started = { ...options, ...videoOptions(video, a) };
   const size = pipeline.settle(started);
-  const inputs = (on: Session) => controlInputs(a, size, on.controls, { terminal, signal, half: false });
+  const inputs = (on: Session) => controlInputs(a, size, on.controls, on.pipeline, { terminal, signal, half: false });
   const run = { ...started, ...(await inputs(session)), ...(resume && { resume }) };
   const events = reopen
     ? generateRecovering(pipeline, run, async (lost, done) => {

@@ -3,13 +3,7 @@
 import { UsageError } from "./failure.js";
 
 /** Options of `generate` with what they will take. */
-export const LATER_OPTIONS: readonly string[] = [
-  "--ip-adapter <file>",
-  "--ip-encoder <dir>",
-  "--ip-image <file>",
-  "--ip-scale <s>",
-  "--region <spec>",
-];
+export const LATER_OPTIONS: readonly string[] = ["--region <spec>"];
 
 /** Refuses something planned. */
 export function notYet(what: string, instead = ""): UsageError {

@@ -14,6 +14,7 @@ export async function plan(a: RunArguments): Promise<void> {
   for (const [option, given] of [
     ["--control", a.control],
     ["--image", a.image],
+    ["--ip-adapter", a.ipAdapter],
   ] as const)
     if (given !== undefined)
       throw new UsageError(`plan does not count what ${option} adds; leave it out for the run without it`);

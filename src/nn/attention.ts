@@ -1,6 +1,7 @@
 // Multi-head attention layers by diffusers' names (to_q, to_k, to_v, to_out.0). The projections of one input are one
 // product; kernels read q, k and v in place from its columns.
 
+import { addScaled } from "../../kernels/add-scaled.js";
 import { attention, temporalAttention } from "../../kernels/attention.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { FusedLinear, Linear } from "./linear.js";
@@ -86,6 +87,15 @@ export function prepareText(layers: readonly CrossAttention[], text: Tensor): Te
   return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
 }
 
+/** Further keys and values `[b, tokens, 2·inner]` for a layer that reads the text: what they give is added (IP-Adapter). */
+export interface AttentionAddition {
+  readonly keyValues: Tensor;
+  readonly scale: number;
+}
+
+/** By layer. */
+export type AttentionAdditions = ReadonlyMap<CrossAttention, AttentionAddition>;
+
 /** Attention of tokens to a text. */
 export class CrossAttention {
   readonly #label: string;
@@ -112,20 +122,34 @@ export class CrossAttention {
     return this.#kv.forward(text);
   }
 
-  /** `x [frames, n, c]`, used up; the b texts are shared evenly by the frames. */
-  forward(x: Tensor, text: TextKeyValues, residual: Tensor): Tensor {
+  /** Channels of its keys, and of its values. */
+  get inner(): number {
+    return this.#inner;
+  }
+
+  /**
+   * `x [frames, n, c]`, used up; the b texts are shared evenly by the frames. `also`: attention to what else there is, added.
+   */
+  forward(x: Tensor, text: TextKeyValues, residual: Tensor, also: readonly AttentionAdditions[] = []): Tensor {
     const kv = text.get(this);
     if (!kv) throw new Error(`attention ${this.#label}: the text's keys and values were not prepared for this network`);
-    const y = attention(
-      consume([x], () => this.#q.forward(x)),
-      { tensor: kv, start: 0 },
-      { tensor: kv, start: this.#inner },
-      {
-        heads: this.#heads,
-        headDim: this.#headDim,
-        label: `attention ${this.#label}`,
-      },
-    );
+    const q = consume([x], () => this.#q.forward(x));
+    let y = this.#attend(q, kv);
+    for (const additions of also) {
+      const more = additions.get(this);
+      if (!more) continue;
+      const own = y;
+      y = consume([own], () => addScaled(own, this.#attend(q, more.keyValues), more.scale, { label: "decoupled" }));
+    }
     return this.#out.forward(y, { residual });
+  }
+
+  #attend(q: Tensor, keyValues: Tensor): Tensor {
+    return attention(
+      q,
+      { tensor: keyValues, start: 0 },
+      { tensor: keyValues, start: this.#inner },
+      { heads: this.#heads, headDim: this.#headDim, label: `attention ${this.#label}` },
+    );
   }
 }

@@ -56,9 +56,14 @@ export function parseCLIPTextConfig(json: Json, name: string): CLIPTextConfig {
   };
 }
 
+/** What a layer varies in. `causal` false: every token sees all (pictures). */
+export type CLIPLayerConfig = Pick<CLIPTextConfig, "hiddenSize" | "intermediateSize" | "heads" | "activation" | "eps"> & {
+  readonly causal?: boolean;
+};
+
 /** transformers CLIPEncoderLayer: causal self-attention and a two-layer network, each after LayerNorm, with residuals. */
 export class CLIPEncoderLayer {
-  readonly #config: CLIPTextConfig;
+  readonly #config: CLIPLayerConfig;
   readonly #label: string;
   readonly #norm1: LayerNorm;
   readonly #qkv: FusedLinear;
@@ -67,7 +72,7 @@ export class CLIPEncoderLayer {
   readonly #fc1: Linear;
   readonly #fc2: Linear;
 
-  constructor(w: Weights, config: CLIPTextConfig) {
+  constructor(w: Weights, config: CLIPLayerConfig) {
     const { hiddenSize: d, intermediateSize, eps } = config;
     this.#config = config;
     this.#label = w.prefix;
@@ -85,7 +90,7 @@ export class CLIPEncoderLayer {
     const y = consume([x], () => {
       const qkv = this.#qkv.forward(this.#norm1.forward(x));
       const [q, k, v] = [0, d, 2 * d].map((start) => ({ tensor: qkv, start }));
-      const a = attention(q!, k!, v!, { heads, headDim: d / heads, causal: true, label: `attention ${this.#label}` });
+      const a = attention(q!, k!, v!, { heads, headDim: d / heads, causal: this.#config.causal ?? true, label: `attention ${this.#label}` });
       return this.#out.forward(a, { residual: x });
     });
     return consume([y], () => this.#fc2.forward(this.#fc1.forward(this.#norm2.forward(y), { activation }), { residual: y }));

@@ -2,6 +2,7 @@
 // per block on the way down.
 
 import { addScaled } from "../../../kernels/add-scaled.js";
+import type { AttentionAdditions } from "../../nn/attention.js";
 import { consume } from "../../nn/step.js";
 import type { Tensor } from "../../tensor/tensor.js";
 
@@ -21,6 +22,8 @@ export interface UNetAdditions {
   readonly mid?: Addition;
   /** One per down block, after its last layer's transformer, before that layer's motion module. */
   readonly features?: readonly Addition[];
+  /** What the layers that read the text attend to besides (IP-Adapter). */
+  readonly attention?: AttentionAdditions;
 }
 
 /** `x` with all of `additions`; x is used up. */

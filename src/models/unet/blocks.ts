@@ -1,7 +1,7 @@
 // The UNet's blocks: diffusers' CrossAttnDownBlockMotion, DownBlockMotion, UNetMidBlockCrossAttnMotion,
 // CrossAttnUpBlockMotion and UpBlockMotion; without motion modules they are the blocks of UNet2DConditionModel.
 
-import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
+import type { AttentionAdditions, CrossAttention, TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
 import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
@@ -17,6 +17,8 @@ export interface BlockContext {
   /** Timestep embedding after SiLU, `[b, timeChannels]`. */
   readonly time: Tensor;
   readonly text: TextKeyValues;
+  /** What else the layers that read the text attend to. */
+  readonly attention?: readonly AttentionAdditions[];
   readonly clip: Clip;
 }
 
@@ -44,7 +46,7 @@ class Layer {
     const resnet = () => this.resnet.forward(x, context.time, skip);
     let y = owned ? consume(used, resnet) : resnet();
     const { transformer, motion } = this;
-    if (transformer) y = consume([y], () => transformer.forward(y, context.text));
+    if (transformer) y = consume([y], () => transformer.forward(y, context.text, context.attention));
     y = added(y, features, "add features");
     if (motion) y = consume([y], () => motion.forward(y, context.clip));
     return y;
@@ -108,7 +110,7 @@ export class MidBlock {
   forward(x: Tensor, context: BlockContext): Tensor {
     let y = this.#first.forward(x, context.time);
     for (const { transformer, motion, resnet } of this.#layers) {
-      y = consume([y], () => transformer.forward(y, context.text));
+      y = consume([y], () => transformer.forward(y, context.text, context.attention));
       if (motion) y = consume([y], () => motion.forward(y, context.clip));
       y = consume([y], () => resnet.forward(y, context.time));
     }

@@ -1,6 +1,6 @@
 // Transformer2DModel: at each resolution, pixels of a frame attend to each other and to the text.
 
-import { CrossAttention, SelfAttention, type TextKeyValues } from "../../nn/attention.js";
+import { CrossAttention, SelfAttention, type AttentionAdditions, type TextKeyValues } from "../../nn/attention.js";
 import { FeedForward } from "../../nn/feed-forward.js";
 import { Linear } from "../../nn/linear.js";
 import { GroupNorm, LayerNorm } from "../../nn/norm.js";
@@ -38,9 +38,9 @@ class BasicTransformerBlock {
   }
 
   /** `x [frames, positions, c]`, used up. */
-  forward(x: Tensor, text: TextKeyValues): Tensor {
+  forward(x: Tensor, text: TextKeyValues, also?: readonly AttentionAdditions[]): Tensor {
     const a = consume([x], () => this.#attn1.forward(this.#norm1.forward(x), x));
-    const b = consume([a], () => this.attn2.forward(this.#norm2.forward(a), text, a));
+    const b = consume([a], () => this.attn2.forward(this.#norm2.forward(a), text, a, also));
     return consume([b], () => this.#ff.forward(this.#norm3.forward(b), b));
   }
 }
@@ -67,11 +67,11 @@ export class Transformer2DModel {
   }
 
   /** `[frames, h, w, c]` to the same shape. */
-  forward(x: Tensor, text: TextKeyValues): Tensor {
+  forward(x: Tensor, text: TextKeyValues, also?: readonly AttentionAdditions[]): Tensor {
     const [frames, h, w, c] = dims4(x, "Transformer2DModel: x");
     return x.device.scope(() => {
       let y = x.device.scope(() => this.#in.forward(this.#norm.forward(x)).reshape([frames, h * w, c]));
-      for (const block of this.#blocks) y = block.forward(y, text);
+      for (const block of this.#blocks) y = block.forward(y, text, also);
       return this.#out.forward(y.reshape([frames, h, w, c]), { residual: x });
     });
   }

@@ -62,6 +62,12 @@ export class UNetMotionModel {
     return [...this.#encoder.crossAttentions, ...this.#up.flatMap((block) => block.crossAttentions)];
   }
 
+  /** The same layers in the order in which IP-Adapter files number them: down, up, middle. */
+  get adapterLayers(): CrossAttention[] {
+    const { down, mid } = this.#encoder;
+    return [...down, ...this.#up, mid].flatMap((block) => block.crossAttentions);
+  }
+
   /** Keys and values of a text `[b, tokens, crossAttentionDim]` for every layer that reads it: once per text. */
   prepareText(text: Tensor): TextKeyValues {
     return prepareText(this.crossAttentions, text);
@@ -79,7 +85,8 @@ export class UNetMotionModel {
     const { skipWidths, down, mid, convIn } = this.#encoder;
     checkAdditions(additions, skipWidths.length, down.length);
     return x.device.scope(() => {
-      const context: BlockContext = { time, text, clip };
+      const attention = additions.flatMap((a) => a.attention ?? []);
+      const context: BlockContext = { time, text, attention, clip };
       const features = down.map((_, block) => additions.flatMap((a) => a.features?.[block] ?? []));
       const skips = this.#encoder.skips(convIn.forward(x), context, features);
       // The deepest map, without additions, is the mid block's input, and with them the last skip.

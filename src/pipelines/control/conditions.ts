@@ -11,6 +11,12 @@ import { FrameEncoder } from "../frame-encoder.js";
 import { clipMoments, coverClip } from "../video-latents.js";
 import { ControlCondition } from "./control-condition.js";
 import { imageCondition, settleImage, type ImageInputs, type ImageSettings } from "./image.js";
+import {
+  imagePromptCondition,
+  settleImagePrompts,
+  type ImagePromptOptions,
+  type ImagePromptSettings,
+} from "./ip-adapter.js";
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
 import { toUnit } from "./pictures.js";
 
@@ -18,6 +24,8 @@ import { toUnit } from "./pictures.js";
 export interface ControlInputs extends ImageInputs {
   /** ControlNets and SparseCtrl encoders, any number; what they add is summed. */
   readonly controls?: readonly ControlOptions[];
+  /** Pictures as prompts, by IP-Adapters. */
+  readonly imagePrompts?: readonly ImagePromptOptions[];
 }
 
 /** What the conditions of a run are made with; everything stays the caller's. */
@@ -45,6 +53,7 @@ export interface ConditionedRun {
 export interface SettledInputs {
   readonly controls: readonly ControlSettings[];
   readonly image: ImageSettings | undefined;
+  readonly imagePrompts: readonly ImagePromptSettings[];
 }
 
 /** Fills in defaults. @throws Error for the first thing that cannot work, before anything is computed */
@@ -52,6 +61,7 @@ export function settleInputs(inputs: ControlInputs, run: ControlledRun): Settled
   return {
     controls: settleControls(inputs.controls ?? [], run),
     image: settleImage(inputs, run.imageEncoder, run.motion),
+    imagePrompts: settleImagePrompts(inputs.imagePrompts ?? [], run.steps),
   };
 }
 
@@ -61,7 +71,10 @@ export function textReaders({ controls }: SettledInputs): CrossAttention[] {
 }
 
 /** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */
-export async function makeConditions({ controls, image }: SettledInputs, run: ConditionedRun): Promise<Condition[]> {
+export async function makeConditions(
+  { controls, image, imagePrompts }: SettledInputs,
+  run: ConditionedRun,
+): Promise<Condition[]> {
   const made: Condition[] = [];
   try {
     if (image) made.push(await imageCondition(image, run));
@@ -70,6 +83,7 @@ export async function makeConditions({ controls, image }: SettledInputs, run: Co
       made.push(condition);
       await run.finite(await embed(condition, c, run), `the pictures' way into ${c.network.name}`);
     }
+    for (const p of imagePrompts) made.push(await imagePromptCondition(p, run));
     return made;
   } catch (error) {
     for (const condition of made) condition[Symbol.dispose]();
