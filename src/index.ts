@@ -36,8 +36,14 @@ export type { AddedToken, TokenizerConfig } from "./models/clip/special-tokens.j
 export { CLIPTextModel, parseCLIPTextConfig, type CLIPTextConfig, type TokenVector } from "./models/clip/text-model.js";
 export { UNetMotionModel, type UNetInputs } from "./models/unet/unet.js";
 export type { Addition, UNetAdditions } from "./models/unet/additions.js";
+export type { AttentionAddition, AttentionAdditions } from "./nn/attention.js";
+export type { ControlMaps, ControlNetModel } from "./models/controlnet/controlnet.js";
+export type { ControlNetConfig } from "./models/controlnet/config.js";
+export type { FeatureAdapter, FeatureAdapterConfig } from "./models/adapters/feature-adapter.js";
+export type { CLIPVisionConfig, CLIPVisionModel } from "./models/clip/vision-model.js";
+export type { TextRun } from "./pipelines/text-cache.js";
 export { preprocess, PREPROCESSORS, type Preprocessor, type PreprocessorName } from "./io/preprocess.js";
-export { coverCrop, crop, resize, type Filter } from "./io/resample.js";
+export { coverCrop, crop, resize, type Box, type Filter } from "./io/resample.js";
 export { loadControl, type LoadControlOptions } from "./pipelines/control/network.js";
 export { loadIPAdapter, type ImagePromptOptions, type IPAdapter } from "./pipelines/control/ip-adapter.js";
 export type { ImageInputs } from "./pipelines/control/image.js";
