@@ -17,6 +17,14 @@ export function seconds(s: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+/** "1.5 GiB of 4.0 GiB, about 12 s left", from bytes and the milliseconds since `first` of them; no guess before a second is over. */
+export function transfer(done: number, total: number, since: number, first = 0): string {
+  const ms = performance.now() - since;
+  const rate = (done - first) / ms;
+  const left = ms > 1000 && rate > 0 && done < total ? `, about ${seconds((total - done) / rate / 1000)} left` : "";
+  return `${bytes(done)} of ${bytes(total)}${left}`;
+}
+
 /** 857500000 → "857.5 M"; decimal units, for counts and rates. */
 export function count(n: number): string {
   if (n < 1e4) return String(Math.round(n));

@@ -11,7 +11,7 @@ import { openAdapter } from "./adapters.js";
 import { checkControls, controlInputs, ControlNetworks } from "./controls.js";
 import { follow } from "./follow.js";
 import { fitted } from "./fit.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, transfer } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { Keeper } from "./keeper.js";
 import type { JobArguments } from "./options-jobs.js";
@@ -281,6 +281,7 @@ async function load(
     const embeddings: NonNullable<LoadOptions["embeddings"]>[number][] = [];
     for (const { path, name } of a.embedding ?? [])
       embeddings.push({ source: keep(await openFileOf(path, "--embedding", fetching)), name });
+    let start: number | undefined; // after what had to be downloaded
     return await loadPipeline(device, {
       model: keep(await openPath(paths.model, "--model", fetching)),
       ...(paths.motion !== undefined && { motion: keep(await openPath(paths.motion, "--motion", fetching)) }),
@@ -292,12 +293,11 @@ async function load(
       encoder: a.initVideo !== undefined || a.control !== undefined || a.image !== undefined,
       precision: precisionOf(a, device),
       ...storageOf(a, precisionOf(a, device)),
-      onProgress: ({ stage, loadedBytes, totalBytes }) =>
-        terminal.progress(
-          "load",
-          totalBytes === 0 ? 1 : loadedBytes / totalBytes,
-          `${stage}, ${bytes(loadedBytes)} of ${bytes(totalBytes)}`,
-        ),
+      onProgress: ({ stage, loadedBytes, totalBytes }) => {
+        start ??= performance.now();
+        const note = `${stage}, ${transfer(loadedBytes, totalBytes, start)}`;
+        terminal.progress("load", totalBytes === 0 ? 1 : loadedBytes / totalBytes, note);
+      },
       signal,
     });
   } finally {

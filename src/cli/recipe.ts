@@ -3,6 +3,7 @@
 import type { Recipe } from "../io/recipe.js";
 import type { FramesEvent } from "../pipelines/animatediff.js";
 import type { ModelInfo } from "../pipelines/load.js";
+import { settingsRecipe } from "../pipelines/settings-recipe.js";
 import { version } from "../version.js";
 import type { RunArguments } from "./options.js";
 import { longRecipe } from "./options-long.js";
@@ -26,19 +27,7 @@ export function recipeOf(run: {
     ...(a.lora && a.lora.length > 0 && { lora: a.lora.map(({ path, weight }) => `${path}:${weight}`) }),
     ...(a.vae !== undefined && { vae: a.vae }),
     ...(a.tokenizer !== undefined && { tokenizer: a.tokenizer }),
-    ...(s.negative !== "" && { negative: s.negative }),
-    seed: typeof s.seed === "bigint" ? String(s.seed) : s.seed,
-    steps: s.steps,
-    guidance: s.guidance,
-    scheduler: s.scheduler,
-    frames: s.frames,
-    size: `${s.width}x${s.height}`,
-    fps: a.fps,
-    ...(s.originalSteps !== undefined && { originalSteps: s.originalSteps }),
-    ...(s.betaEnd !== undefined && { betaEnd: s.betaEnd }),
-    betaSchedule: s.betaSchedule,
-    motionNorm: s.motionNorm,
-    precision,
+    ...settingsRecipe(s, a.fps, precision),
     ...(a.embedding &&
       a.embedding.length > 0 && {
         embedding: a.embedding.map(({ path, name }) => (name === undefined ? path : `${path}:${name}`)),

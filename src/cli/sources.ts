@@ -8,7 +8,7 @@ import { openFile, openFolder } from "../io/node-file.js";
 import type { SchedulerName } from "../schedulers/index.js";
 import { parseHubName, SHORT_NAMES, type HubUse } from "../io/hub-names.js";
 import { UsageError } from "./failure.js";
-import { bytes, seconds } from "./format.js";
+import { bytes, transfer } from "./format.js";
 import type { LoraArgument, RunArguments } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
@@ -117,13 +117,8 @@ export async function localPath(path: string, option: string, { terminal, signal
     onProgress: ({ file, loadedBytes, totalBytes }) => {
       first ??= loadedBytes;
       total = totalBytes;
-      const rate = (loadedBytes - first) / (performance.now() - start);
-      const left = rate > 0 ? `, about ${seconds((totalBytes - loadedBytes) / rate / 1000)} left` : "";
-      terminal.progress(
-        "download",
-        loadedBytes / totalBytes,
-        `${bytes(loadedBytes)} of ${bytes(totalBytes)}${left}, ${file}`,
-      );
+      const note = `${transfer(loadedBytes, totalBytes, start, first)}, ${file}`;
+      terminal.progress("download", loadedBytes / totalBytes, note);
     },
   });
   if (total > 0) terminal.done("download", (performance.now() - start) / 1000, `${path}, ${bytes(total)}`);

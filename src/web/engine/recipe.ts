@@ -2,6 +2,7 @@
 // a file from here, and the page one from there. Models are named, since a browser knows no paths.
 
 import { version, type FramesEvent, type ModelInfo, type Recipe } from "../../index.js";
+import { settingsRecipe } from "../../pipelines/settings-recipe.js";
 import { BUNDLED, BUNDLED_LORA, type RunRequest } from "./protocol.js";
 
 /** Everything that made a clip; `names` by id of what is not bundled. */
@@ -24,19 +25,7 @@ export function recipeOf(run: {
     ...(choice.motion !== undefined && { motion: name(choice.motion) }),
     ...(own.length > 0 && { lora: own.map((l) => `${name(l.id)}:${l.weight}`) }),
     ...(choice.vae !== undefined && { vae: name(choice.vae) }),
-    ...(s.negative !== "" && { negative: s.negative }),
-    seed: typeof s.seed === "bigint" ? String(s.seed) : s.seed,
-    steps: s.steps,
-    guidance: s.guidance,
-    scheduler: s.scheduler,
-    frames: s.frames,
-    size: `${s.width}x${s.height}`,
-    fps: options.fps,
-    ...(s.originalSteps !== undefined && { originalSteps: s.originalSteps }),
-    ...(s.betaEnd !== undefined && { betaEnd: s.betaEnd }),
-    betaSchedule: s.betaSchedule,
-    motionNorm: s.motionNorm,
-    precision: run.precision,
+    ...settingsRecipe(s, options.fps, run.precision),
     ...(choice.weights && { weights: choice.weights }),
     ...(choice.lowMemory && { lowMemory: true }),
     ...(s.clipSkip > 0 && { clipSkip: s.clipSkip }),

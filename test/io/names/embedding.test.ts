@@ -3,10 +3,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { memorySource } from "../../../src/io/byte-source.js";
+import { CheckpointError } from "../../../src/io/errors.js";
 import { readEmbedding } from "../../../src/io/names/embedding.js";
 import { identify } from "../../../src/io/names/identify.js";
 import { openWeights } from "../../../src/io/weight-files.js";
 import { fixturePath } from "../../support/fixtures.js";
+import { Chance, fuzzCount, mutate } from "../mutations.js";
 import { listedWeights } from "./files.js";
 
 const open = (name: string) =>
@@ -48,5 +50,27 @@ describe("embedding files", () => {
     await expect(readEmbedding(listedWeights([["a.b", [2, 768]]]), 768)).rejects.toThrow(
       "is no textual-inversion embedding",
     );
+  });
+});
+
+describe("embedding files under mutation", () => {
+  it("are read or refused with an error of ours", async () => {
+    const chance = new Chance(17);
+    const names = readdirSync(fixturePath("embeddings"));
+    const originals = names.map((name) => new Uint8Array(readFileSync(fixturePath(`embeddings/${name}`))));
+    let read = 0;
+    for (let i = 0; i < fuzzCount(2000); i++) {
+      const which = chance.below(names.length);
+      try {
+        const file = await openWeights(memorySource(names[which]!, mutate(originals[which]!, chance)));
+        identify(file);
+        const { vectors } = await readEmbedding(file, 32);
+        expect(vectors.length).toBeGreaterThan(0);
+        read++;
+      } catch (error) {
+        if (!(error instanceof CheckpointError)) throw error;
+      }
+    }
+    expect(read).toBeGreaterThan(0);
   });
 });
