@@ -44,7 +44,8 @@ export interface Report {
     readonly encode: number;
     readonly total: number;
   };
-  readonly memory: { readonly peakBytes: number; readonly weightBytes: number };
+  /** On the device; and of the process as a whole, which on a software adapter holds the device's too. */
+  readonly memory: { readonly peakBytes: number; readonly weightBytes: number; readonly processPeakBytes: number };
   readonly dispatches: number;
   readonly pipelines: number;
   readonly warnings: readonly string[];
@@ -339,7 +340,11 @@ function reportOf(r: {
     height: result.frames.height,
     adapter: device.capabilities.name,
     seconds: { load: r.loadSeconds, ...result.seconds, encode: r.encodeSeconds, total: elapsed(r.start) },
-    memory: { peakBytes: device.memory.peakReserved, weightBytes: info.weightBytes },
+    memory: {
+      peakBytes: device.memory.peakReserved,
+      weightBytes: info.weightBytes,
+      processPeakBytes: process.resourceUsage().maxRSS * 1024,
+    },
     dispatches: device.counts.dispatches,
     pipelines: device.pipelineCount,
     warnings: [...info.warnings, ...result.warnings],

@@ -45,6 +45,10 @@ const OPTIONS: Partial<Readonly<Record<CheckpointKind, string>>> = {
   lora: "--lora",
   vae: "--vae",
   "textual-inversion": "--embedding",
+  controlnet: "--control",
+  "sparse-control": "--control",
+  "ip-adapter": "--ip-adapter",
+  "image-encoder": "--ip-encoder",
 };
 
 interface InspectOptions {
@@ -132,9 +136,10 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
   };
 }
 
-/** Whether `generate` takes it: LoRAs and embeddings of other families fit nothing here. */
-function usable(kind: CheckpointKind, details: Checkpoint["details"]): boolean {
-  const base = details["base"];
+/** Whether `generate` takes it: what is made for other families fits nothing here, nor do IP-Adapters of other forms. */
+function usable(kind: CheckpointKind, { base, form, crossAttentionDim }: Checkpoint["details"]): boolean {
+  if (kind === "ip-adapter" && form !== "standard") return false;
+  if (crossAttentionDim === 1024 || crossAttentionDim === 2048) return false; // SD 2, SDXL
   return OPTIONS[kind] !== undefined && (base === undefined || base === "SD 1.5");
 }
 

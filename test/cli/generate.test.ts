@@ -86,6 +86,7 @@ describe("kineograph generate", () => {
     expect(Object.values(parts).reduce((a, b) => a + b, 0)).toBeLessThanOrEqual(total! * 1.01);
     const memory = report["memory"] as Record<string, number>;
     expect(memory["peakBytes"]).toBeGreaterThan(memory["weightBytes"]!);
+    expect(memory["processPeakBytes"]).toBeGreaterThan(10 * 2 ** 20);
     expect(report["dispatches"]).toBeGreaterThan(100);
     expect(report["pipelines"]).toBeLessThanOrEqual(40);
 

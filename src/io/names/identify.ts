@@ -57,6 +57,10 @@ const USABLE: ReadonlySet<CheckpointKind> = new Set<CheckpointKind>([
   "motion",
   "lora",
   "textual-inversion",
+  "controlnet",
+  "sparse-control",
+  "ip-adapter",
+  "image-encoder",
   "diffusers-folder",
 ]);
 
