@@ -11,14 +11,19 @@ const FIRST_GUESS = { cpu: 4e6, gpu: 1e9 };
 /** What moving a byte costs, in FLOP: arithmetic intensity at which such devices turn from memory to arithmetic. */
 const BYTE = { cpu: 1, gpu: 16 };
 
+/** The slowest speed that is believed, as a share of the first guess: a first dispatch is compiled while it runs. */
+const SLOWEST = 1 / 1000;
+
 /** Learns the speed of a device and bounds batches by it. */
 export class Pace {
   readonly #perByte: number;
+  readonly #least: number;
   #rate: number;
 
   constructor({ kind }: Capabilities) {
     this.#perByte = BYTE[kind];
     this.#rate = FIRST_GUESS[kind];
+    this.#least = FIRST_GUESS[kind] * SLOWEST;
   }
 
   /** What a dispatch costs, in units of FLOP: its arithmetic or its memory traffic, whichever takes longer. */
@@ -31,9 +36,9 @@ export class Pace {
     return this.#rate * TARGET_MS;
   }
 
-  /** How long a batch of this cost should run, in ms. */
+  /** How long batches of this cost should run, in ms; never more than two full ones, however wrong the speed is. */
   expected(cost: number): number {
-    return cost / this.#rate;
+    return Math.min(cost / this.#rate, 2 * TARGET_MS);
   }
 
   /**
@@ -43,6 +48,6 @@ export class Pace {
   observe(cost: number, ms: number): void {
     if (cost <= 0 || ms <= 0 || (cost < this.budget / 4 && ms < TARGET_MS)) return;
     const rate = cost / ms;
-    this.#rate += (rate < this.#rate ? 0.7 : 0.3) * (rate - this.#rate);
+    this.#rate = Math.max(this.#least, this.#rate + (rate < this.#rate ? 0.7 : 0.3) * (rate - this.#rate));
   }
 }
