@@ -134,7 +134,7 @@ async function space(): Promise<{ usedBytes: number; freeBytes: number }> {
   return { usedBytes: used, freeBytes: Math.max(0, quota - used) };
 }
 
-/** What is stored, after what was left of interrupted imports is removed. */
+/** What is stored: whole models alone, not what is left of an import that a closed page cut off. */
 export async function usage(): Promise<Usage> {
   const models = await listModels();
   return { models, ...(await space()) };
