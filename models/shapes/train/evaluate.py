@@ -210,7 +210,7 @@ if __name__ == "__main__":
     ap.add_argument("--kineograph", action="store_true", help="by Kineograph in place of diffusers")
     ap.add_argument("--bf16", action="store_true", help="bf16 arithmetic instead of f32")
     ap.add_argument("--threads", type=int, default=2)
-    a = ap.parse_args()
+    a = ap.parse_intermixed_args()
     torch.set_num_threads(a.threads)
     with torch.inference_mode():
         globals()[a.command](a)
