@@ -294,6 +294,7 @@ async function load(
       encoder: a.initVideo !== undefined || a.control !== undefined || a.image !== undefined,
       precision: precisionOf(a, device),
       ...storageOf(a, precisionOf(a, device)),
+      firstRun: generateOptions("", a),
       onProgress: ({ stage, loadedBytes, totalBytes }) => {
         start ??= performance.now();
         const note = `${stage}, ${transfer(loadedBytes, totalBytes, start)}`;

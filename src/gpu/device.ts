@@ -98,6 +98,11 @@ export class Device implements Disposable {
     return this.#pipelines?.size ?? this.#counts.codes.size;
   }
 
+  /** Pipelines being compiled at the moment. */
+  get compiling(): number {
+    return this.#pipelines?.pending ?? 0;
+  }
+
   /** Seconds spent waiting for shader compilation. */
   get compileSeconds(): number {
     return this.#pipelines?.seconds ?? 0;
@@ -132,6 +137,11 @@ export class Device implements Disposable {
   /** @internal */
   untrack(resource: Scoped): void {
     this.#scopes.untrack(resource);
+  }
+
+  /** Begins to compile shaders that will be dispatched; nobody needs to wait. One that does not compile says so when it is. */
+  compileAhead(codes: Iterable<string>): void {
+    this.#pipelines?.ahead(codes);
   }
 
   /** Records one dispatch. */

@@ -27,6 +27,11 @@ export class PipelineCache {
     return this.#ready.size;
   }
 
+  /** Number of pipelines being compiled. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
   /** Wall-clock seconds spent waiting for the compiler. */
   get seconds(): number {
     return this.#seconds;
@@ -37,13 +42,18 @@ export class PipelineCache {
     return this.#ready.get(code);
   }
 
-  /** Compiles those of `codes` that are new, all at once; `label` names a text in errors. */
+  /** Compiles those of `codes` that are new, all at once, and waits for them; `label` names a text in errors. */
   async compile(codes: Iterable<string>, label: (code: string) => string): Promise<void> {
     const missing = [...new Set(codes)].filter((c) => !this.#ready.has(c));
     if (missing.length === 0) return;
     const start = performance.now();
     await Promise.all(missing.map((code) => this.#one(code, label(code))));
     this.#seconds += (performance.now() - start) / 1000;
+  }
+
+  /** Begins to compile `codes`; nobody waits. One that fails is compiled again, and fails, where it is needed. */
+  ahead(codes: Iterable<string>): void {
+    for (const code of codes) if (!this.#ready.has(code)) this.#one(code, "compiled ahead").catch(() => undefined);
   }
 
   #one(code: string, label: string): Promise<Pipeline> {

@@ -7,6 +7,8 @@ import { buildModels } from "./build.js";
 import { openEmbeddings, type EmbeddingInfo, type EmbeddingSource } from "./embeddings.js";
 import { openLoras, type LoraInfo, type LoraSource } from "./loras.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
+import type { GenerateOptions } from "./options.js";
+import { shadersOf } from "./plan.js";
 import { LoraStack } from "./swap-loras.js";
 
 /** What to load, and how. */
@@ -31,6 +33,8 @@ export interface LoadOptions extends ModelSources {
   readonly motionNorm?: "joint" | "frame";
   /** Loads the VAE's encoder too (for video to video); default false. */
   readonly encoder?: boolean;
+  /** The run to come: what it needs of the GPU's compiler is done while the weights are read. Nothing else depends on it. */
+  readonly firstRun?: GenerateOptions;
   readonly onProgress?: (p: LoadStage) => void;
   readonly signal?: AbortSignal;
 }
@@ -115,6 +119,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
       { name: "unet", store: stores.unet, file: unet, patch: loras.patch("unet") },
     ];
     for (const { store, file } of stages) store.check(file);
+    if (options.firstRun) compileAhead(device, files, dtype, options.firstRun, options);
     const totalBytes = stages.reduce((n, { store, file }) => n + store.bytesIn(file), 0);
     let done = 0;
     for (const { name, store, file, patch } of stages) {
@@ -174,4 +179,29 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
       hashes: files.hashes,
     },
   };
+}
+
+/** Has the shaders of loading and of the run to come compiled. A run that cannot work says so when it is asked for. */
+function compileAhead(
+  device: Device,
+  { configs, weights, tokenizer, motionNorm }: ModelFiles,
+  precision: "f32" | "f16",
+  run: GenerateOptions,
+  options: LoadOptions,
+): void {
+  const how = {
+    capabilities: device.capabilities,
+    precision,
+    storage: { weights: options.weights ?? precision, lowMemory: options.lowMemory ?? false },
+    weights,
+    tokenizer,
+    motionNorm: options.motionNorm ?? motionNorm,
+  };
+  let shaders: ReadonlySet<string>;
+  try {
+    shaders = shadersOf(configs, run, how);
+  } catch {
+    return;
+  }
+  device.compileAhead(shaders);
 }

@@ -46,6 +46,8 @@ export interface PlanOptions {
   readonly weights?: Pick<ModelFiles, "weights">["weights"];
   /** Tells how many rows of tokens a prompt takes; without one every prompt takes one. */
   readonly tokenizer?: PromptTokenizer;
+  /** Default "joint". */
+  readonly motionNorm?: "joint" | "frame";
 }
 
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
@@ -61,8 +63,8 @@ export async function planPipeline(
     return planRun(SD15_ANIMATELCM, options, { ...how, tokenizer: await CLIPTokenizer.openai() });
   const files = await openModel(what as ModelSources);
   try {
-    const { weights, tokenizer } = files;
-    return planRun(files.configs, options, { ...how, weights, tokenizer });
+    const { weights, tokenizer, motionNorm } = files;
+    return planRun(files.configs, options, { ...how, weights, tokenizer, motionNorm });
   } finally {
     await files.close();
   }
@@ -73,11 +75,31 @@ export async function planPipeline(
  * GPU). `precision` is that of weights and activations.
  * @throws Error for options that cannot work, and OutOfMemoryError where a single buffer exceeds the adapter's limit
  */
-export function planRun(
+export function planRun(configs: ModelConfigs, options: GenerateOptions, how: PlanOptions = {}): Plan {
+  return dryRun(configs, options, how).plan;
+}
+
+/**
+ * The texts of all shaders that loading and a run need, in the order of their first use: to be compiled while weights are
+ * read.
+ * @throws as planRun
+ */
+export function shadersOf(configs: ModelConfigs, options: GenerateOptions, how: PlanOptions): ReadonlySet<string> {
+  return dryRun(configs, options, how).shaders;
+}
+
+function dryRun(
   configs: ModelConfigs,
   options: GenerateOptions,
-  { capabilities = {}, precision = "f16", storage = { weights: precision }, weights, tokenizer }: PlanOptions = {},
-): Plan {
+  {
+    capabilities = {},
+    precision = "f16",
+    storage = { weights: precision },
+    weights,
+    tokenizer,
+    motionNorm = "joint",
+  }: PlanOptions,
+): { readonly plan: Plan; readonly shaders: ReadonlySet<string> } {
   using device = Device.dry(capabilities);
   const { video } = options;
   const models = buildModels(device, configs, {
@@ -95,7 +117,7 @@ export function planRun(
     vae: models.vae,
     scheduler: {},
     maxFrames: models.maxFrames,
-    motionNorm: "joint",
+    motionNorm,
     dispose: () => undefined,
   });
   const s = pipeline.settle(options);
@@ -152,15 +174,17 @@ export function planRun(
   const motion = [...unet.wanted()]
     .filter((w) => w.name.includes("motion_modules"))
     .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
-  return {
+  const shaders = device.counts.codes;
+  const plan: Plan = {
     weightBytes: text.bytes + unet.bytes + vae.bytes,
     peakBytes: Math.max(...stages.map((t) => t.peakBytes)),
     parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
     stages,
     flops: run.reduce((n, t) => n + t.flops, 0),
     dispatches: run.reduce((n, t) => n + t.dispatches, 0),
-    pipelines: device.counts.codes.size,
+    pipelines: shaders.size,
   };
+  return { plan, shaders };
 }
 
 /** Reads every prompt as empty. */

@@ -78,7 +78,8 @@ export class Engine {
       signal.throwIfAborted();
       const { device, info } = await this.device();
       const start = performance.now();
-      const { pipeline, facts } = await this.#load(request.choice, emit, signal);
+      const firstRun = generateOptions(request.options, signal, request.start);
+      const { pipeline, facts } = await this.#load(request.choice, emit, signal, firstRun);
       const load = (performance.now() - start) / 1000;
       emit({ type: "model", facts });
       this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
@@ -148,7 +149,8 @@ export class Engine {
     };
   }
 
-  async #load(choice: ModelChoice, emit: Emit, signal: AbortSignal) {
+  /** `firstRun` is what will be asked of it, where that is known: its shaders are compiled meanwhile. */
+  async #load(choice: ModelChoice, emit: Emit, signal: AbortSignal, firstRun?: GenerateOptions) {
     const { device } = await this.device();
     const key = JSON.stringify(choice);
     if (this.#loaded?.key === key) return { pipeline: this.#loaded.pipeline, facts: this.#loaded.facts };
@@ -166,6 +168,7 @@ export class Engine {
       lowMemory: choice.lowMemory,
       ...(choice.weights && { weights: choice.weights }),
       ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
+      ...(firstRun && { firstRun }),
       onProgress: ({ stage, loadedBytes, totalBytes }) =>
         emit({
           type: "stage",
