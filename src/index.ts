@@ -42,6 +42,7 @@ export type { ControlNetConfig } from "./models/controlnet/config.js";
 export type { FeatureAdapter, FeatureAdapterConfig } from "./models/adapters/feature-adapter.js";
 export type { CLIPVisionConfig, CLIPVisionModel } from "./models/clip/vision-model.js";
 export type { TextRun } from "./pipelines/text-cache.js";
+export type { TextExtras } from "./pipelines/record-text.js";
 export { preprocess, PREPROCESSORS, type Preprocessor, type PreprocessorName } from "./io/preprocess.js";
 export { coverCrop, crop, resize, type Box, type Filter } from "./io/resample.js";
 export { loadControl, type LoadControlOptions } from "./pipelines/control/network.js";
@@ -117,6 +118,7 @@ export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptSt
 export type { ModelSources } from "./pipelines/model-files.js";
 export { planPipeline, type Plan, type PlanOptions, type StagePlan } from "./pipelines/plan.js";
 export type { ModelStorage } from "./pipelines/build.js";
+export type { Rectangle, RegionInputs, RegionOptions } from "./pipelines/control/regions.js";
 export type { ControlOptions } from "./pipelines/control/options.js";
 export type { ControlNetwork } from "./pipelines/control/network.js";
 export type { ImageEncoder } from "./pipelines/control/image.js";

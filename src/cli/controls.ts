@@ -13,6 +13,7 @@ import type { ControlInputs } from "../pipelines/control/conditions.js";
 import { UsageError } from "./failure.js";
 import { bytes } from "./format.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
+import { checkRegions, regionInputs, type RegionArguments } from "./options-region.js";
 import { openFileOf, openFolderOf, openPath, type Fetching } from "./sources.js";
 
 /** Networks of a session, loaded when a run first asks for them. */
@@ -76,7 +77,8 @@ export class ControlNetworks implements Disposable {
 }
 
 /** Reads the headers of every picture, so that what cannot be read is said before minutes of work. */
-export async function checkControls(a: ControlArguments): Promise<void> {
+export async function checkControls(a: ControlArguments & RegionArguments): Promise<void> {
+  await checkRegions(a);
   if (a.controlGuess === true && !a.control) throw new UsageError("--control-guess has no effect without --control");
   if (a.image === undefined && (a.motionScale !== undefined || a.colourMatch === false))
     throw new UsageError(
@@ -94,7 +96,7 @@ export async function checkControls(a: ControlArguments): Promise<void> {
 
 /** The pipeline's inputs for a run of this size. */
 export async function controlInputs(
-  a: ControlArguments & { readonly fps: number },
+  a: ControlArguments & RegionArguments & { readonly fps: number },
   run: { readonly width: number; readonly height: number; readonly frames: number },
   networks: ControlNetworks,
   pipeline: AnimateDiffPipeline,
@@ -130,6 +132,7 @@ export async function controlInputs(
     });
   }
   return {
+    ...(await regionInputs(a, run, signal)),
     ...(controls.length > 0 && { controls }),
     ...(imagePrompts.length > 0 && { imagePrompts }),
     ...(a.image !== undefined && { image: await picture(await openVideo(a.image), signal) }),

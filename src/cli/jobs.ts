@@ -21,7 +21,7 @@ import { Terminal } from "./terminal.js";
 const PER_RUN = new Set(
   (
     "negative seed steps guidance frames size fps scheduler originalSteps betaEnd betaSchedule clipSkip plainPrompt emphasis " +
-    "long context stride contextSchedule freeInit freeInitFilter promptAt resume preview " +
+    "long context stride contextSchedule freeInit freeInitFilter promptAt region regionBase resume preview " +
     "strength enforceSteps output latentsOut json quiet verbose prompts shard"
   ).split(" "),
 );

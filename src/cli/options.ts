@@ -4,10 +4,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
-import { LATER_OPTIONS, notYet } from "./later.js";
 import { addControlOptions, type ControlArguments } from "./options-control.js";
 import { addMemoryOptions, type MemoryArguments } from "./options-memory.js";
 import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
+import { addRegionOptions, type RegionArguments } from "./options-region.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
 import { addLongOptions, addProgressOptions, longOptions, type LongArguments } from "./options-long.js";
 import { integer, number, oneOf } from "./values.js";
@@ -20,7 +20,7 @@ export interface LoraArgument {
 
 /** Options of `generate` and `plan`, as parsed. */
 export interface RunArguments
-  extends ControlArguments, LongArguments, MemoryArguments, PromptArguments, VideoArguments {
+  extends ControlArguments, LongArguments, MemoryArguments, PromptArguments, RegionArguments, VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];
@@ -82,7 +82,7 @@ export function addRunOptions(command: Command): Command {
     .option("--size <w>x<h>", "in pixels, multiples of 8 (default: the model's native size)", size)
     .option("--fps <n>", "frames per second of the written file", number(0.1, 100), 8)
     .optionsGroup("Prompt:");
-  addPromptOptions(command)
+  addRegionOptions(addPromptOptions(command))
     .optionsGroup("Sampling:")
     .option("--steps <n>", "evaluations of the network (default: 4)", integer(1, 1000))
     .option("--guidance <g>", "classifier-free guidance; none at 1 or below (default: 1)", number(0, 1000))
@@ -109,16 +109,6 @@ export function addRunOptions(command: Command): Command {
     .option("-q, --quiet", "no progress")
     .option("-v, --verbose", "more detail, and stack traces with errors");
   addMemoryOptions(command);
-  for (const flags of LATER_OPTIONS) {
-    const option = new Option(flags).hideHelp().argParser(() => {
-      throw notYet(`--${option.name()}`);
-    });
-    command.addOption(option);
-    // The parser is not called for options without a value.
-    command.on(`option:${option.name()}`, () => {
-      throw notYet(`--${option.name()}`);
-    });
-  }
   return command;
 }
 

@@ -15,6 +15,7 @@ export async function plan(a: RunArguments): Promise<void> {
     ["--control", a.control],
     ["--image", a.image],
     ["--ip-adapter", a.ipAdapter],
+    ["--region", a.region],
   ] as const)
     if (given !== undefined)
       throw new UsageError(`plan does not count what ${option} adds; leave it out for the run without it`);

@@ -43,6 +43,8 @@ export function recipeOf(run: {
     ...(a.image !== undefined && { image: a.image }),
     ...(a.motionScale !== undefined && { motionScale: a.motionScale }),
     ...(a.colourMatch === false && { noColourMatch: true }),
+    ...(a.region && { region: a.region.map((r) => r.text) }),
+    ...(a.regionBase !== undefined && { regionBase: a.regionBase }),
     ...(a.control && { control: a.control.map((c) => c.text) }),
     ...(a.controlGuess === true && { controlGuess: true }),
     ...(a.ipAdapter !== undefined && { ipAdapter: a.ipAdapter }),

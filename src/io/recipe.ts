@@ -69,6 +69,7 @@ const OPTIONS = [
   "freeInitFilter",
   "promptAt",
   "region",
+  "regionBase",
   "vaeTiling",
   "lowMemory",
 ] as const;

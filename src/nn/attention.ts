@@ -3,7 +3,9 @@
 
 import { addScaled } from "../../kernels/add-scaled.js";
 import { attention, temporalAttention } from "../../kernels/attention.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { copyRows } from "../../kernels/copy.js";
+import { mixShares } from "../../kernels/mix-shares.js";
+import { Tensor } from "../tensor/tensor.js";
 import { FusedLinear, Linear } from "./linear.js";
 import { consume } from "./step.js";
 import type { Weights } from "./weights.js";
@@ -87,11 +89,22 @@ export function prepareText(layers: readonly CrossAttention[], text: Tensor): Te
   return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
 }
 
-/** Further keys and values `[b, tokens, 2·inner]` for a layer that reads the text: what they give is added (IP-Adapter). */
-export interface AttentionAddition {
-  readonly keyValues: Tensor;
-  readonly scale: number;
-}
+/** Further keys and values `[b, tokens, 2·inner]` for a layer that reads the text. */
+export type AttentionAddition = { readonly keyValues: Tensor } & (
+  | {
+      /** What they give is added, times this (IP-Adapter). */
+      readonly scale: number;
+    }
+  | {
+      /**
+       * What they give takes the place of what there is, in these shares (regional prompts): f32 `[1 or frames, n]` for layers of n
+       * tokens, by n.
+       */
+      readonly shares: ReadonlyMap<number, Tensor>;
+      /** The last frames, to which this applies: under guidance those of the conditional half. */
+      readonly frames: number;
+    }
+);
 
 /** By layer. */
 export type AttentionAdditions = ReadonlyMap<CrossAttention, AttentionAddition>;
@@ -128,7 +141,7 @@ export class CrossAttention {
   }
 
   /**
-   * `x [frames, n, c]`, used up; the b texts are shared evenly by the frames. `also`: attention to what else there is, added.
+   * `x [frames, n, c]`, used up; the b texts are shared evenly by the frames. `also`: attention to what else there is, in turn.
    */
   forward(x: Tensor, text: TextKeyValues, residual: Tensor, also: readonly AttentionAdditions[] = []): Tensor {
     const kv = text.get(this);
@@ -139,7 +152,13 @@ export class CrossAttention {
       const more = additions.get(this);
       if (!more) continue;
       const own = y;
-      y = consume([own], () => addScaled(own, this.#attend(q, more.keyValues), more.scale, { label: "decoupled" }));
+      y = consume([own], () => {
+        if ("scale" in more) return addScaled(own, this.#attend(q, more.keyValues), more.scale, { label: "decoupled" });
+        const [, n = 0] = q.shape;
+        const shares = more.shares.get(n);
+        if (!shares) throw new Error(`attention ${this.#label}: there are no shares of regions for ${n} tokens`);
+        return mixShares(own, this.#attend(lastRows(q, more.frames), more.keyValues), shares, "regional");
+      });
     }
     return this.#out.forward(y, { residual });
   }
@@ -152,4 +171,14 @@ export class CrossAttention {
       { heads: this.#heads, headDim: this.#headDim, label: `attention ${this.#label}` },
     );
   }
+}
+
+/** The last entries of x's first dimension: a view where the adapter can bind it, else a copy. */
+function lastRows(x: Tensor, count: number): Tensor {
+  const [n = 0, ...rest] = x.shape;
+  if (count === n) return x;
+  if (((x.bytes / n) * (n - count)) % x.device.capabilities.alignment === 0) return x.slice(n - count, count);
+  const y = Tensor.empty(x.device, [count, ...rest], x.dtype, x.label);
+  copyRows(x, n - count, y, 0, count);
+  return y;
 }

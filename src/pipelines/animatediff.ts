@@ -3,7 +3,6 @@
 //
 // The record… methods only record work; `generate` runs it, and a plan runs them on a device that executes nothing.
 
-import { countNonFinite } from "../../kernels/finite.js";
 import type { Device } from "../gpu/device.js";
 import { matchColours } from "../io/colour-match.js";
 import { checkClip } from "../io/frames.js";
@@ -11,7 +10,6 @@ import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
-import { prepareText, type CrossAttention } from "../nn/attention.js";
 import { lastNoiseLevel, makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
@@ -36,11 +34,10 @@ import {
 import { Previewer } from "./preview.js";
 import type { LoraInfo, LoraSource } from "./loras.js";
 import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
-import { chunksOf, encodePrompt, tokenizePrompt } from "./prompt.js";
+import { recordText, textWarnings, type TextExtras } from "./record-text.js";
 import { checkResumable, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
-import { interpolateStates, stack, stopsOf } from "./travel.js";
-import { TextCache, type TextRun } from "./text-cache.js";
+import { TextCache } from "./text-cache.js";
 import { videoLatents } from "./video-latents.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
@@ -131,8 +128,8 @@ export class AnimateDiffPipeline implements Disposable {
     const scheduler = this.scheduler(s);
     const window = windowSchedule(s)(0)[0]!.frames.length;
     const inputs = settleInputs(options, {
+      ...s,
       steps: scheduler.timesteps.length,
-      frames: s.frames,
       window,
       unet: this.parts.unet.config,
       dtype: this.parts.dtype,
@@ -141,14 +138,16 @@ export class AnimateDiffPipeline implements Disposable {
     });
     const run = await describeRun({ ...s, video: options.video, ...inputs }, this.#identity());
     if (options.resume) checkResumable(options.resume, run);
-    const warnings = this.#warnings(s);
+    const regions = inputs.regions.regions.map((r) => r.prompt);
+    const warnings = textWarnings(this.parts, s, regions);
     using owned = new DisposableList();
     this.#runs++;
     owned.add({ dispose: () => this.#runs-- });
     const clock = new Clock();
 
     const texts = owned.add(this.#texts.begin());
-    const { conditioning, check } = this.recordText(s, scheduler.timesteps, textReaders(inputs), texts);
+    const extras = { readers: textReaders(inputs), regions, texts };
+    const { conditioning, check } = this.recordText(s, scheduler.timesteps, extras);
     owned.add(check, { dispose: () => disposeConditioning(conditioning) });
     await this.#finite(check, "the text encoder", signal);
     texts.commit();
@@ -163,6 +162,7 @@ export class AnimateDiffPipeline implements Disposable {
       settings: s,
       window,
       timesteps: scheduler.timesteps,
+      regionTexts: conditioning.regions,
       generator,
       finite: (c, stage) => this.#finite(c, stage, signal),
     });
@@ -227,40 +227,13 @@ export class AnimateDiffPipeline implements Disposable {
     };
   }
 
-  /**
-   * Records the text encoder and the timesteps' embeddings; the result's tensors are the caller's. `check` counts values
-   * that are not finite. `readers` are further networks' layers that read the text; `texts` knows encodings.
-   */
+  /** Records a run's texts and timesteps: see record-text.ts. */
   recordText(
     s: Settings,
     timesteps: readonly number[],
-    readers: readonly CrossAttention[] = [],
-    texts?: TextRun,
+    extras?: TextExtras,
   ): { conditioning: Conditioning; check: Tensor } {
-    const { device, unet, dtype } = this.parts;
-    const guided = s.guidance > 1;
-    const stops = stopsOf(s);
-    const prompts = stops.map((stop) => stop.prompt);
-    const chunks = chunksOf(this.parts, guided ? [...prompts, s.negative] : prompts, s);
-    return device.scope(() => {
-      // clip skip applies to the prompts, never to the negative prompt (diffusers).
-      const encode = (prompt: string, clipSkip: number): Tensor => {
-        const style = { chunks, clipSkip, plainPrompt: s.plainPrompt, emphasis: s.emphasis };
-        const record = () => encodePrompt(this.parts, prompt, style);
-        return texts ? texts.get(JSON.stringify([prompt, style]), record) : record();
-      };
-      const states = prompts.map((prompt) => encode(prompt, s.clipSkip));
-      const travels = stops.length > 1;
-      const positive = travels ? interpolateStates(states, stops, s.frames) : states[0]!;
-      const all = guided ? stack(encode(s.negative, 0), travels ? s.frames : 1, positive) : positive;
-      const conditioning: Conditioning = {
-        text: travels
-          ? { per: "frame", states: all }
-          : { per: "clip", keyValues: prepareText([...unet.crossAttentions, ...readers], all) },
-        times: unet.timeEmbeddings(device, timesteps, dtype),
-      };
-      return { conditioning, check: countNonFinite(all) };
-    });
+    return recordText(this.parts, s, timesteps, extras);
   }
 
   /** The loop's body for a run; `conditions` stay the caller's. */
@@ -348,20 +321,6 @@ export class AnimateDiffPipeline implements Disposable {
             ? "; f16 may be too narrow for this model: try --precision f32"
             : "; the checkpoint may be damaged or of another family"),
       );
-  }
-
-  #warnings(s: Settings): string[] {
-    const warnings: string[] = [];
-    const check = (what: string, prompt: string) => {
-      const { truncatedText } = tokenizePrompt(this.parts, prompt, s);
-      if (truncatedText !== undefined && truncatedText !== "")
-        warnings.push(`the ${what} is longer than the text encoder takes; left out: "${truncatedText}"`);
-    };
-    for (const { frame, prompt } of stopsOf(s)) check(frame === 0 ? "prompt" : `prompt at frame ${frame}`, prompt);
-    if (s.guidance > 1) check("negative prompt", s.negative);
-    else if (s.negative !== "")
-      warnings.push("the negative prompt has no effect at guidance 1; it takes guidance above 1");
-    return warnings;
   }
 }
 

@@ -32,11 +32,14 @@ export interface Conditioning {
   readonly text: TextConditioning;
   /** Embeddings of all timesteps, `[evaluations, 4·width]`. */
   readonly times: Tensor;
+  /** Keys and values of each region's text. */
+  readonly regions: readonly TextKeyValues[];
 }
 
 /** Frees a conditioning's tensors. */
-export function disposeConditioning({ text, times }: Conditioning): void {
+export function disposeConditioning({ text, times, regions }: Conditioning): void {
   for (const t of text.per === "clip" ? text.keyValues.values() : [text.states]) t.dispose();
+  for (const keyValues of regions) for (const t of keyValues.values()) t.dispose();
   times.dispose();
 }
 

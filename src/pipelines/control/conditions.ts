@@ -2,8 +2,9 @@
 
 import type { Device } from "../../gpu/device.js";
 import type { AutoencoderKL } from "../../models/vae/vae.js";
+import type { UNetMotionModel } from "../../models/unet/unet.js";
 import { vaeFactor } from "../../models/vae/config.js";
-import type { CrossAttention } from "../../nn/attention.js";
+import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TorchGenerator } from "../../tensor/torch-generator.js";
 import type { Condition } from "../condition.js";
@@ -19,9 +20,11 @@ import {
 } from "./ip-adapter.js";
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
 import { toUnit } from "./pictures.js";
+import { regionConditions } from "./region-condition.js";
+import { settleRegions, type RegionInputs, type RegionSettings } from "./regions.js";
 
-/** Pictures that guide a run besides its text. */
-export interface ControlInputs extends ImageInputs {
+/** What guides a run besides its own texts. */
+export interface ControlInputs extends ImageInputs, RegionInputs {
   /** ControlNets and SparseCtrl encoders, any number; what they add is summed. */
   readonly controls?: readonly ControlOptions[];
   /** Pictures as prompts, by IP-Adapters. */
@@ -32,6 +35,7 @@ export interface ControlInputs extends ImageInputs {
 export interface ConditionedRun {
   readonly device: Device;
   readonly dtype: "f32" | "f16";
+  readonly unet: UNetMotionModel;
   readonly vae: AutoencoderKL;
   readonly settings: {
     readonly guidance: number;
@@ -43,6 +47,8 @@ export interface ConditionedRun {
   /** Frames that are evaluated together. */
   readonly window: number;
   readonly timesteps: readonly number[];
+  /** Keys and values of the regions' texts; they outlive the conditions. */
+  readonly regionTexts: readonly TextKeyValues[];
   /** The run's noise; drawn from before the first sample is. */
   readonly generator: TorchGenerator;
   /** Runs what is recorded; throws where `check` counts values that are not finite, naming the stage. */
@@ -54,6 +60,7 @@ export interface SettledInputs {
   readonly controls: readonly ControlSettings[];
   readonly image: ImageSettings | undefined;
   readonly imagePrompts: readonly ImagePromptSettings[];
+  readonly regions: RegionSettings;
 }
 
 /** Fills in defaults. @throws Error for the first thing that cannot work, before anything is computed */
@@ -62,6 +69,7 @@ export function settleInputs(inputs: ControlInputs, run: ControlledRun): Settled
     controls: settleControls(inputs.controls ?? [], run),
     image: settleImage(inputs, run.imageEncoder, run.motion),
     imagePrompts: settleImagePrompts(inputs.imagePrompts ?? [], run.steps),
+    regions: settleRegions(inputs, run),
   };
 }
 
@@ -72,10 +80,15 @@ export function textReaders({ controls }: SettledInputs): CrossAttention[] {
 
 /** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */
 export async function makeConditions(
-  { controls, image, imagePrompts }: SettledInputs,
+  { controls, image, imagePrompts, regions }: SettledInputs,
   run: ConditionedRun,
 ): Promise<Condition[]> {
-  const made: Condition[] = [];
+  const { device, unet, vae, settings, window, regionTexts } = run;
+  const [factor, levels] = [vaeFactor(vae.config), unet.config.blockOutChannels.length];
+  // First of all: pictures' attention (IP-Adapter) adds to what the texts' is, blended.
+  const made: Condition[] = [
+    ...regionConditions(device, { texts: regionTexts, regions, size: settings, factor, levels, window }),
+  ];
   try {
     if (image) made.push(await imageCondition(image, run));
     for (const c of controls) {

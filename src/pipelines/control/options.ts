@@ -34,6 +34,8 @@ export interface ControlSettings extends Required<Omit<ControlOptions, "at">> {
 export interface ControlledRun {
   readonly steps: number;
   readonly frames: number;
+  readonly width: number;
+  readonly height: number;
   /** Frames that are evaluated together. */
   readonly window: number;
   readonly unet: UNetConfig;
