@@ -13,6 +13,7 @@ import type { ControlInputs } from "../pipelines/control/conditions.js";
 import { UsageError } from "./failure.js";
 import { bytes } from "./format.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
+import { ipArguments } from "./options-ip.js";
 import { checkRegions, regionInputs, type RegionArguments } from "./options-region.js";
 import { openFileOf, openFolderOf, openPath, type Fetching } from "./sources.js";
 
@@ -84,13 +85,11 @@ export async function checkControls(a: ControlArguments & RegionArguments): Prom
     throw new UsageError(
       `${a.motionScale === undefined ? "--no-colour-match" : "--motion-scale"} belongs to image to video and has no effect without --image`,
     );
-  const ip = { "--ip-adapter": a.ipAdapter, "--ip-encoder": a.ipEncoder, "--ip-image": a.ipImage };
-  const missing = Object.entries(ip).filter(([, given]) => given === undefined);
-  if (missing.length > 0 && (missing.length < 3 || a.ipScale))
-    throw new UsageError(
-      `an IP-Adapter takes --ip-adapter, --ip-encoder and --ip-image together; ${missing.map(([option]) => option).join(" and ")} is missing`,
-    );
-  const pictures = [a.image ?? [], (a.control ?? []).flatMap((c) => c.paths), a.ipImage ?? []].flat();
+  const pictures = [
+    a.image ?? [],
+    (a.control ?? []).flatMap((c) => c.paths),
+    ipArguments(a).flatMap((p) => p.images),
+  ].flat();
   for (const path of pictures) await openVideo(path);
 }
 
@@ -119,17 +118,10 @@ export async function controlInputs(
     });
   }
   const imagePrompts: NonNullable<ControlInputs["imagePrompts"]>[number][] = [];
-  if (a.ipAdapter !== undefined && a.ipEncoder !== undefined) {
+  for (const { adapter, encoder, images: paths, ...rest } of ipArguments(a)) {
     const images: Clip[] = [];
-    for (const path of a.ipImage ?? []) images.push(await picture(await openVideo(path), signal));
-    const { scale, start, end } = a.ipScale ?? { scale: 1, start: 0, end: 1 };
-    imagePrompts.push({
-      adapter: await networks.adapter(pipeline, a.ipAdapter, a.ipEncoder),
-      images,
-      scale,
-      start,
-      end,
-    });
+    for (const path of paths) images.push(await picture(await openVideo(path), signal));
+    imagePrompts.push({ ...rest, adapter: await networks.adapter(pipeline, adapter, encoder), images });
   }
   return {
     ...(await regionInputs(a, run, signal)),

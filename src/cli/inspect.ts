@@ -136,9 +136,9 @@ async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
   };
 }
 
-/** Whether `generate` takes it: what is made for other families fits nothing here, nor do IP-Adapters of other forms. */
+/** Whether `generate` takes it: what is made for other families fits nothing here, nor do IP-Adapters that read no pictures. */
 function usable(kind: CheckpointKind, { base, form, crossAttentionDim }: Checkpoint["details"]): boolean {
-  if (kind === "ip-adapter" && form !== "standard") return false;
+  if (kind === "ip-adapter" && String(form).startsWith("FaceID")) return false;
   if (crossAttentionDim === 1024 || crossAttentionDim === 2048) return false; // SD 2, SDXL
   return OPTIONS[kind] !== undefined && (base === undefined || base === "SD 1.5");
 }

@@ -1,8 +1,10 @@
-// Options of pictures that guide a run: a picture to animate, ControlNets and SparseCtrl encoders.
+// Options of pictures that guide a run: a picture to animate, ControlNets and SparseCtrl encoders;
+// IP-Adapters' stand in options-ip.ts.
 
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import { PREPROCESSORS, type Preprocessor, type PreprocessorName } from "../io/preprocess.js";
+import { addIpOptions, type IpArguments } from "./options-ip.js";
 
 /** One `--control`. */
 export interface ControlArgument {
@@ -20,24 +22,12 @@ export interface ControlArgument {
 }
 
 /** As parsed. */
-export interface ControlArguments {
+export interface ControlArguments extends IpArguments {
   readonly image?: string;
   readonly motionScale?: number;
   readonly colourMatch?: boolean;
   readonly control?: readonly ControlArgument[];
   readonly controlGuess?: boolean;
-  readonly ipAdapter?: string;
-  readonly ipEncoder?: string;
-  readonly ipImage?: readonly string[];
-  readonly ipScale?: IpScale;
-}
-
-/** `--ip-scale`. */
-export interface IpScale {
-  readonly scale: number;
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
 }
 
 /** Declares them on a verb. */
@@ -59,18 +49,7 @@ export function addControlOptions(command: Command): Command {
       "--control-guess",
       "guess mode: under guidance only what the prompt asks for is controlled, gently in fine detail",
     );
-  command
-    .option(
-      "--ip-adapter <file>",
-      "IP-Adapter (ip-adapter_sd15): pictures as prompts, with --ip-encoder and --ip-image",
-    )
-    .option("--ip-encoder <dir>", "its CLIP image encoder, a folder with config.json")
-    .option("--ip-image <file>", "picture that the clip should be like; repeatable", collectPath)
-    .option(
-      "--ip-scale <s[:start-end]>",
-      "how much the pictures count, and in which part of the steps (default: 1)",
-      ipScale,
-    );
+  addIpOptions(command);
   command.setOptionValueWithSource("colourMatch", undefined, "default"); // not asked for is not the same as true
   return command;
 }
@@ -114,17 +93,6 @@ function preprocessor(text: string): Preprocessor {
       `"@${text}" is no preprocessor and no list of frames; there are ${Object.keys(PREPROCESSORS).join(", ")}.`,
     );
   return { name: name as PreprocessorName, ...(numbers !== undefined && { numbers: numbers.split(",").map(Number) }) };
-}
-
-function collectPath(path: string, before: readonly string[] = []): readonly string[] {
-  return [...before, path];
-}
-
-function ipScale(text: string): IpScale {
-  const [, scale, start, end] = /^([+-]?(?:\d+\.?\d*|\.\d+))(?::(\d*\.?\d+)-(\d*\.?\d+))?$/.exec(text) ?? [];
-  if (scale === undefined)
-    throw new InvalidArgumentError("Expected a number, or a number with a part of the steps like 0.6:0-0.5.");
-  return { scale: Number(scale), start: Number(start ?? 0), end: Number(end ?? 1), text };
 }
 
 function finite(text: string): number {

@@ -7,9 +7,8 @@ import { loraPart } from "./lora.js";
 
 /** Small files that change or steer a model. */
 export function identifyAdapter(n: Names, file: WeightFile): Finding | undefined {
-  const parts = n.all.map(loraPart).filter((p) => p !== undefined);
-  if (parts.length * 2 > n.all.length) return lora(n, parts);
   if (n.some(/^image_proj\./) && n.some(/^ip_adapter\.|\.to_k_ip\.weight$/)) {
+    // Before LoRAs: FaceID files hold more of a LoRA than of an adapter.
     const form = n.has("image_proj.latents")
       ? "Plus"
       : n.has("image_proj.proj.3.weight")
@@ -26,6 +25,8 @@ export function identifyAdapter(n: Names, file: WeightFile): Finding | undefined
       { form, ...(key !== undefined && { crossAttentionDim: n.shape(key)![1] ?? 0 }) },
     ];
   }
+  const parts = n.all.map(loraPart).filter((p) => p !== undefined);
+  if (parts.length * 2 > n.all.length) return lora(n, parts);
   const embedding = embeddingTensor(file);
   if (embedding) {
     const { vectors, width, sdxl } = embedding;

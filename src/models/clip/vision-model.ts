@@ -19,8 +19,14 @@ export interface CLIPVisionConfig extends CLIPLayerConfig {
   readonly projection: number;
 }
 
+type Json = Readonly<Record<string, unknown>>;
+
 /** Reads an image encoder's config.json. @throws Error naming what is not supported */
-export function parseCLIPVisionConfig(json: Readonly<Record<string, unknown>>, name: string): CLIPVisionConfig {
+export function parseCLIPVisionConfig(file: Json, name: string): CLIPVisionConfig {
+  const json = (file["vision_config"] ?? file) as Json; // a whole CLIP model's file holds both of its networks
+  const type = json["model_type"] ?? "clip_vision_model";
+  if (type !== "clip_vision_model")
+    throw new Error(`${name} describes a ${JSON.stringify(type)}; expected CLIP's image encoder ("clip_vision_model")`);
   const number = (key: string, missing: number) => (typeof json[key] === "number" ? json[key] : missing);
   const activation = json["hidden_act"] ?? "quick_gelu";
   if (activation !== "quick_gelu" && activation !== "gelu")
@@ -90,6 +96,22 @@ export class CLIPVisionModel {
 
   /** `image_embeds [1, projection]` of a picture from `clipPixels`. */
   embed(device: Tensor["device"], pixels: Float32Array, dtype: "f32" | "f16"): Tensor {
+    const { hiddenSize: d, layers } = this.config;
+    return device.scope(() => {
+      const x = this.#states(device, pixels, dtype, layers);
+      const first = Tensor.empty(device, [1, d], dtype, "class token");
+      copyRows(x.reshape([x.size / d, d]), 0, first, 0, 1);
+      return this.#projection.forward(this.#post.forward(first));
+    });
+  }
+
+  /** `hidden_states[-2] [1, patches + 1, hiddenSize]`: what the last layer is given. */
+  penultimate(device: Tensor["device"], pixels: Float32Array, dtype: "f32" | "f16"): Tensor {
+    return this.#states(device, pixels, dtype, this.config.layers - 1);
+  }
+
+  /** The states after the first `layers` layers. */
+  #states(device: Tensor["device"], pixels: Float32Array, dtype: "f32" | "f16", layers: number): Tensor {
     const { hiddenSize: d, imageSize, patchSize: p } = this.config;
     const side = imageSize / p;
     // A convolution whose kernel is its stride: rows of [3, p, p] per patch.
@@ -105,10 +127,8 @@ export class CLIPVisionModel {
       copyRows(this.#class.value, 0, tokens, 0, 1);
       copyRows(patches, 0, tokens, 1, side * side);
       let x = this.#pre.forward(add(tokens, this.#positions.value).reshape([1, side * side + 1, d]));
-      for (const layer of this.#layers) x = layer.forward(x);
-      const first = Tensor.empty(device, [1, d], dtype, "class token");
-      copyRows(x.reshape([side * side + 1, d]), 0, first, 0, 1);
-      return this.#projection.forward(this.#post.forward(first));
+      for (const layer of this.#layers.slice(0, layers)) x = layer.forward(x);
+      return x;
     });
   }
 }

@@ -17,7 +17,7 @@ import {
   settleImagePrompts,
   type ImagePromptOptions,
   type ImagePromptSettings,
-} from "./ip-adapter.js";
+} from "./image-prompt.js";
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
 import { toUnit } from "./pictures.js";
 import { regionConditions } from "./region-condition.js";
@@ -68,7 +68,7 @@ export function settleInputs(inputs: ControlInputs, run: ControlledRun): Settled
   return {
     controls: settleControls(inputs.controls ?? [], run),
     image: settleImage(inputs, run.imageEncoder, run.motion),
-    imagePrompts: settleImagePrompts(inputs.imagePrompts ?? [], run.steps),
+    imagePrompts: settleImagePrompts(inputs.imagePrompts ?? [], run),
     regions: settleRegions(inputs, run),
   };
 }
