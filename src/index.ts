@@ -40,6 +40,7 @@ export type { AttentionAddition, AttentionAdditions } from "./nn/attention.js";
 export type { ControlMaps, ControlNetModel } from "./models/controlnet/controlnet.js";
 export type { ControlNetConfig } from "./models/controlnet/config.js";
 export type { FeatureAdapter, FeatureAdapterConfig } from "./models/adapters/feature-adapter.js";
+export type { T2IAdapterConfig, T2IAdapterModel } from "./models/adapters/t2i-adapter.js";
 export type { CLIPVisionConfig, CLIPVisionModel } from "./models/clip/vision-model.js";
 export type { TextRun } from "./pipelines/text-cache.js";
 export type { TextExtras } from "./pipelines/record-text.js";

@@ -102,6 +102,7 @@ export async function controlInputs(
   { terminal, signal }: Fetching,
 ): Promise<ControlInputs> {
   const controls: NonNullable<ControlInputs["controls"]>[number][] = [];
+  let guessing = false;
   for (const c of a.control ?? []) {
     const network = await networks.get(c.model);
     const read = c.at ? await given(c, run, signal) : await moving(c, a.fps, run, signal);
@@ -114,9 +115,12 @@ export async function controlInputs(
       scale: c.scale,
       start: c.start,
       end: c.end,
-      guess: a.controlGuess ?? false,
+      guess: a.controlGuess === true && network.kind === "controlnet",
     });
+    guessing ||= network.kind === "controlnet";
   }
+  if (a.controlGuess === true && !guessing)
+    throw new UsageError("--control-guess is ControlNet's, and none of --control is one");
   const imagePrompts: NonNullable<ControlInputs["imagePrompts"]>[number][] = [];
   for (const { adapter, encoder, images: paths, ...rest } of ipArguments(a)) {
     const images: Clip[] = [];

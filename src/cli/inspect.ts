@@ -46,6 +46,7 @@ const OPTIONS: Partial<Readonly<Record<CheckpointKind, string>>> = {
   vae: "--vae",
   "textual-inversion": "--embedding",
   controlnet: "--control",
+  "t2i-adapter": "--control",
   "sparse-control": "--control",
   "ip-adapter": "--ip-adapter",
   "image-encoder": "--ip-encoder",

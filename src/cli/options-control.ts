@@ -1,4 +1,4 @@
-// Options of pictures that guide a run: a picture to animate, ControlNets and SparseCtrl encoders;
+// Options of pictures that guide a run: a picture to animate, ControlNets, T2I-Adapters and SparseCtrl encoders;
 // IP-Adapters' stand in options-ip.ts.
 
 import { existsSync } from "node:fs";
@@ -42,7 +42,7 @@ export function addControlOptions(command: Command): Command {
     .option("--no-colour-match", "leave each frame's colours as they come, instead of moving them to those of --image")
     .option(
       "--control <model=frames[@how][:scale[:start-end]]>",
-      `ControlNet with pictures for it: a folder, a video, or one picture for all frames; @how makes them first: ${Object.keys(PREPROCESSORS).join(", ")}, with numbers after "=" (@canny=100,200). SparseCtrl: @0,15 names the frames that the pictures stand for. Acts from start to end of the steps (0 to 1). Repeatable`,
+      `ControlNet or T2I-Adapter with pictures for it: a folder, a video, or one picture for all frames; @how makes them first: ${Object.keys(PREPROCESSORS).join(", ")}, with numbers after "=" (@canny=100,200). SparseCtrl: @0,15 names the frames that the pictures stand for. Acts from start to end of the steps (0 to 1). Repeatable`,
       collectControl,
     )
     .option(

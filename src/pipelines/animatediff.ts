@@ -39,6 +39,7 @@ import { checkResumable, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { TextCache } from "./text-cache.js";
 import { videoLatents } from "./video-latents.js";
+import { isWhole } from "./windows.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 
@@ -126,9 +127,11 @@ export class AnimateDiffPipeline implements Disposable {
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
-    const window = windowSchedule(s)(0)[0]!.frames.length;
+    const windows = scheduler.timesteps.flatMap((_, i) => windowSchedule(s)(i));
+    const window = windows[0]!.frames.length;
     const inputs = settleInputs(options, {
       ...s,
+      factor: this.limits.factor,
       steps: scheduler.timesteps.length,
       window,
       unet: this.parts.unet.config,
@@ -161,6 +164,7 @@ export class AnimateDiffPipeline implements Disposable {
       ...this.parts,
       settings: s,
       window,
+      whole: windows.every((w) => isWhole(w, s.frames)),
       timesteps: scheduler.timesteps,
       regionTexts: conditioning.regions,
       generator,

@@ -32,6 +32,7 @@ const USABLE: ReadonlySet<CheckpointKind> = new Set<CheckpointKind>([
   "lora",
   "textual-inversion",
   "controlnet",
+  "t2i-adapter",
   "sparse-control",
   "ip-adapter",
   "image-encoder",

@@ -20,10 +20,21 @@ export interface UNetAdditions {
   readonly down?: readonly Addition[];
   /** To the middle block's result. */
   readonly mid?: Addition;
-  /** One per down block, after its last layer's transformer, before that layer's motion module. */
+  /** One per down block, after its last layer's transformer, before that layer's motion module (AnimateLCM-I2V). */
   readonly features?: readonly Addition[];
+  /** One per down block, to its last layer's result, behind the motion module: to that skip too (T2I-Adapter). */
+  readonly outputs?: readonly Addition[];
   /** What the layers that read the text attend to besides (IP-Adapter). */
   readonly attention?: AttentionAdditions;
+}
+
+/** What meets the last layer of one down block. */
+export type BlockAdditions = Readonly<Record<"features" | "outputs", readonly Addition[]>>;
+
+/** What networks add to down block `block`. */
+export function blockAdditions(additions: readonly UNetAdditions[], block: number): BlockAdditions {
+  const of = (what: "features" | "outputs") => additions.flatMap((a) => a[what]?.[block] ?? []);
+  return { features: of("features"), outputs: of("outputs") };
 }
 
 /** `x` with all of `additions`; x is used up. */
@@ -39,10 +50,11 @@ export function added(x: Tensor, additions: readonly (Addition | undefined)[], l
 
 /** @throws Error where a network has another number of maps than this UNet has places */
 export function checkAdditions(additions: readonly UNetAdditions[], skips: number, blocks: number): void {
-  for (const { down, features } of additions) {
+  for (const { down, ...maps } of additions) {
     if (down && down.length !== skips)
       throw new Error(`UNet: ${down.length} control maps do not fit ${skips} skips; the control network is made for another base model`);
-    if (features && features.length !== blocks)
-      throw new Error(`UNet: ${features.length} feature maps do not fit ${blocks} down blocks; the adapter is made for another base model`);
+    for (const features of [maps.features, maps.outputs])
+      if (features && features.length !== blocks)
+        throw new Error(`UNet: ${features.length} feature maps do not fit ${blocks} down blocks; the adapter is made for another base model`);
   }
 }

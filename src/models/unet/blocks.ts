@@ -7,7 +7,7 @@ import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { added, type Addition } from "./additions.js";
+import { added, type BlockAdditions } from "./additions.js";
 import { MotionModule, type Clip, type MotionModuleConfig } from "./motion.js";
 import { ResnetBlock2D, type ResnetConfig } from "./resnet.js";
 import { Transformer2DModel, type TransformerConfig } from "./transformer.js";
@@ -29,6 +29,8 @@ export interface LayerConfig {
   readonly motion: MotionModuleConfig | undefined;
 }
 
+const NONE: BlockAdditions = { features: [], outputs: [] };
+
 class Layer {
   readonly resnet: ResnetBlock2D;
   readonly transformer: Transformer2DModel | undefined;
@@ -40,16 +42,16 @@ class Layer {
     this.motion = config.motion && new MotionModule(w.at("motion_modules").at(i), config.motion);
   }
 
-  /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them; `features` are added before the motion module. */
-  forward(x: Tensor, context: BlockContext, skip?: Tensor, features: readonly Addition[] = [], owned = false): Tensor {
+  /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them. */
+  forward(x: Tensor, context: BlockContext, skip?: Tensor, additions: BlockAdditions = NONE, owned = false): Tensor {
     const used = [x, ...(skip ? [skip] : [])];
     const resnet = () => this.resnet.forward(x, context.time, skip);
     let y = owned ? consume(used, resnet) : resnet();
     const { transformer, motion } = this;
     if (transformer) y = consume([y], () => transformer.forward(y, context.text, context.attention));
-    y = added(y, features, "add features");
+    y = added(y, additions.features, "add features");
     if (motion) y = consume([y], () => motion.forward(y, context.clip));
-    return y;
+    return added(y, additions.outputs, "add to output");
   }
 }
 
@@ -69,13 +71,13 @@ export class DownBlock {
   }
 
   /**
-   * Appends each layer's result, and the downsampled one, to `skips`; the last of them is the block's output. `features`
+   * Appends each layer's result, and the downsampled one, to `skips`; the last of them is the block's output. `additions`
    * meet the last layer.
    */
-  forward(x: Tensor, context: BlockContext, skips: Tensor[], features: readonly Addition[] = []): Tensor {
+  forward(x: Tensor, context: BlockContext, skips: Tensor[], additions?: BlockAdditions): Tensor {
     let y = x;
     for (const layer of this.#layers) {
-      y = layer.forward(y, context, undefined, layer === this.#layers.at(-1) ? features : []);
+      y = layer.forward(y, context, undefined, layer === this.#layers.at(-1) ? additions : undefined);
       skips.push(y);
     }
     if (this.#downsample) {
@@ -139,7 +141,7 @@ export class UpBlock {
     for (const layer of this.#layers) {
       const skip = skips.pop()!;
       const input = y;
-      y = layer.forward(input, context, skip, [], true);
+      y = layer.forward(input, context, skip, NONE, true);
     }
     if (this.#upsample) {
       const up = this.#upsample;

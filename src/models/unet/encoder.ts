@@ -6,7 +6,7 @@ import { Conv2d } from "../../nn/conv2d.js";
 import { Linear } from "../../nn/linear.js";
 import type { Weights } from "../../nn/weights.js";
 import { Tensor } from "../../tensor/tensor.js";
-import type { Addition } from "./additions.js";
+import type { BlockAdditions } from "./additions.js";
 import { DownBlock, MidBlock, type BlockContext, type LayerConfig } from "./blocks.js";
 import type { MotionConfig, UNetConfig } from "./config.js";
 import type { MotionModuleConfig } from "./motion.js";
@@ -122,12 +122,12 @@ export class UNetEncoder {
 
   /**
    * The way down from what conv_in made, `x [clips·frames, h, w, width]`: all skips, x being the first. The last is also the
-   * middle block's input. `features[block]` are added as UNetAdditions says.
+   * middle block's input. `additions[block]` are added as UNetAdditions says.
    */
-  skips(x: Tensor, context: BlockContext, features: readonly (readonly Addition[])[] = []): Tensor[] {
+  skips(x: Tensor, context: BlockContext, additions: readonly BlockAdditions[] = []): Tensor[] {
     const skips = [x];
     let y = x;
-    for (const [i, block] of this.down.entries()) y = block.forward(y, context, skips, features[i]);
+    for (const [i, block] of this.down.entries()) y = block.forward(y, context, skips, additions[i]);
     return skips;
   }
 }

@@ -8,7 +8,7 @@ import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { added, checkAdditions, type UNetAdditions } from "./additions.js";
+import { added, blockAdditions, checkAdditions, type UNetAdditions } from "./additions.js";
 import { UpBlock, type BlockContext } from "./blocks.js";
 import type { MotionConfig, UNetConfig } from "./config.js";
 import { LayerConfigs, UNetEncoder } from "./encoder.js";
@@ -87,8 +87,8 @@ export class UNetMotionModel {
     return x.device.scope(() => {
       const attention = additions.flatMap((a) => a.attention ?? []);
       const context: BlockContext = { time, text, attention, clip };
-      const features = down.map((_, block) => additions.flatMap((a) => a.features?.[block] ?? []));
-      const skips = this.#encoder.skips(convIn.forward(x), context, features);
+      const inBlocks = down.map((_, block) => blockAdditions(additions, block));
+      const skips = this.#encoder.skips(convIn.forward(x), context, inBlocks);
       // The deepest map, without additions, is the mid block's input, and with them the last skip.
       let y = added(mid.forward(skips.at(-1)!, context), additions.map((a) => a.mid), "add control mid");
       for (const [i, skip] of skips.entries()) skips[i] = added(skip, additions.map((a) => a.down?.[i]), `add control ${i}`);

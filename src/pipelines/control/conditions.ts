@@ -2,6 +2,7 @@
 
 import type { Device } from "../../gpu/device.js";
 import type { AutoencoderKL } from "../../models/vae/vae.js";
+import type { ControlNetModel } from "../../models/controlnet/controlnet.js";
 import type { UNetMotionModel } from "../../models/unet/unet.js";
 import { vaeFactor } from "../../models/vae/config.js";
 import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
@@ -21,11 +22,12 @@ import {
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
 import { toUnit } from "./pictures.js";
 import { regionConditions } from "./region-condition.js";
+import { t2iCondition } from "./t2i-condition.js";
 import { settleRegions, type RegionInputs, type RegionSettings } from "./regions.js";
 
 /** What guides a run besides its own texts. */
 export interface ControlInputs extends ImageInputs, RegionInputs {
-  /** ControlNets and SparseCtrl encoders, any number; what they add is summed. */
+  /** ControlNets, T2I-Adapters and SparseCtrl encoders, any number; what they add is summed. */
   readonly controls?: readonly ControlOptions[];
   /** Pictures as prompts, by IP-Adapters. */
   readonly imagePrompts?: readonly ImagePromptOptions[];
@@ -44,8 +46,9 @@ export interface ConditionedRun {
     readonly height: number;
     readonly vaeTiling: boolean;
   };
-  /** Frames that are evaluated together. */
+  /** Frames that are evaluated together, and whether those are always the clip's, in order. */
   readonly window: number;
+  readonly whole: boolean;
   readonly timesteps: readonly number[];
   /** Keys and values of the regions' texts; they outlive the conditions. */
   readonly regionTexts: readonly TextKeyValues[];
@@ -75,7 +78,10 @@ export function settleInputs(inputs: ControlInputs, run: ControlledRun): Settled
 
 /** Layers of control networks that read the run's text. */
 export function textReaders({ controls }: SettledInputs): CrossAttention[] {
-  return [...new Set(controls.flatMap((c) => c.network.model.crossAttentions))];
+  const readers = controls.flatMap(({ network }) =>
+    network.kind === "t2i-adapter" ? [] : network.model.crossAttentions,
+  );
+  return [...new Set(readers)];
 }
 
 /** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */
@@ -92,9 +98,20 @@ export async function makeConditions(
   try {
     if (image) made.push(await imageCondition(image, run));
     for (const c of controls) {
-      const condition = controlCondition(c, run);
+      const { network } = c;
+      const way = `the pictures' way into ${network.name}`;
+      if (network.kind === "t2i-adapter") {
+        const { condition, check } = t2iCondition(c, network.model, run);
+        made.push(condition);
+        await run.finite(check, way);
+        check.dispose();
+        continue;
+      }
+      const condition = controlCondition(c, network.model, run);
       made.push(condition);
-      await run.finite(await embed(condition, c, run), `the pictures' way into ${c.network.name}`);
+      const check = await embed(condition, c, network.model, run);
+      await run.finite(check, way);
+      check.dispose();
     }
     for (const p of imagePrompts) made.push(await imagePromptCondition(p, run));
     return made;
@@ -105,13 +122,14 @@ export async function makeConditions(
 }
 
 function controlCondition(
-  { network, scale, start, end, guess }: ControlSettings,
+  { scale, start, end, guess }: ControlSettings,
+  network: ControlNetModel,
   run: ConditionedRun,
 ): ControlCondition {
   const { device, dtype, settings, vae, window, timesteps } = run;
   const factor = vaeFactor(vae.config);
   return new ControlCondition(device, {
-    network: network.model,
+    network,
     dtype,
     scale,
     guess,
@@ -124,9 +142,13 @@ function controlCondition(
 }
 
 /** Records the embedding of a control's pictures. */
-async function embed(condition: ControlCondition, c: ControlSettings, run: ConditionedRun): Promise<Tensor> {
+async function embed(
+  condition: ControlCondition,
+  c: ControlSettings,
+  { config }: ControlNetModel,
+  run: ConditionedRun,
+): Promise<Tensor> {
   const { device, dtype, settings } = run;
-  const { config } = c.network.model;
   const clip = coverClip(c.frames, settings.width, settings.height);
   const pixels = (first: number, n: number) => toUnit(device, clip, first, n, { dtype, bgr: config.bgr });
   if (config.kind === "controlnet")

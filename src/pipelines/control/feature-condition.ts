@@ -11,9 +11,11 @@ import { inSpan, type Span } from "./span.js";
 
 export interface FeatureConditionOptions extends Span {
   readonly scale: number;
-  /** Frames of the clip, and those that are evaluated together. */
-  readonly frames: number;
+  /** Where they are added: see UNetAdditions. */
+  readonly to: "features" | "outputs";
+  /** Frames that are evaluated together, and whether those are always the clip's, in order. */
   readonly window: number;
+  readonly whole: boolean;
   /** Evaluations of the run. */
   readonly steps: number;
   /** Maps that are computed: one a frame, or one for all. */
@@ -27,7 +29,7 @@ export class FeatureCondition implements Condition {
   readonly #o: FeatureConditionOptions;
   /** One per level: `[count, h, w, c]`. */
   #maps: readonly Tensor[] = [];
-  /** The same for the frames under evaluation; the maps themselves where those are all there are. */
+  /** The same for the frames under evaluation; the maps themselves where those never change. */
   #places: readonly Tensor[] = [];
 
   constructor(options: FeatureConditionOptions) {
@@ -36,7 +38,7 @@ export class FeatureCondition implements Condition {
 
   /** Records the maps of all pictures, some at a time: `get(first, n)` makes those of n of them. The result counts values that are not finite. */
   compute(device: Tensor["device"], get: (first: number, n: number) => readonly Tensor[]): Tensor {
-    const { count, batch, window, frames } = this.#o;
+    const { count, batch, window, whole } = this.#o;
     return device.scope(() => {
       let maps: Tensor[] | undefined;
       for (let first = 0; first < count; first += batch)
@@ -50,7 +52,7 @@ export class FeatureCondition implements Condition {
           for (const [i, t] of made.entries()) copyRows(t, 0, maps[i]!, first, n);
         });
       this.#maps = maps!;
-      if (count === 1 || window === frames) this.#places = this.#maps;
+      if (count === 1 || whole) this.#places = this.#maps;
       else {
         this.#places = this.#maps.map((t) =>
           Tensor.empty(device, [window, ...t.shape.slice(1)], t.dtype, "features, window"),
@@ -72,7 +74,7 @@ export class FeatureCondition implements Condition {
   }
 
   record(_x: Tensor, _inputs: UNetInputs): UNetAdditions {
-    return { features: this.#places.map((tensor) => ({ tensor, scale: this.#o.scale })) };
+    return { [this.#o.to]: this.#places.map((tensor) => ({ tensor, scale: this.#o.scale })) };
   }
 
   dispose(): void {

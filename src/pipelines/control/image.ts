@@ -77,7 +77,7 @@ export async function imageCondition(
   { image, encoder, motionScale }: ImageSettings,
   run: ConditionedRun,
 ): Promise<FeatureCondition> {
-  const { device, dtype, settings, vae, window, timesteps, generator } = run;
+  const { device, dtype, settings, vae, window, whole, timesteps, generator } = run;
   const { frames } = settings;
   const clip = coverClip({ ...image, count: 1 }, settings.width, settings.height);
   const { latentChannels: c, scalingFactor } = vae.config;
@@ -93,8 +93,9 @@ export async function imageCondition(
     scale: 1,
     start: 0,
     end: 1,
-    frames,
+    to: "features",
     window,
+    whole,
     steps: timesteps.length,
     count: frames,
     batch: BATCH,

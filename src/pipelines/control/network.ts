@@ -6,23 +6,31 @@ import { CheckpointError } from "../../io/errors.js";
 import type { Folder } from "../../io/folder.js";
 import { readControlNet } from "../../io/names/controlnet.js";
 import { identify } from "../../io/names/identify.js";
+import { readT2IAdapter } from "../../io/names/t2i-adapter.js";
 import { openWeights, openWeightsFolder, type WeightFile } from "../../io/weight-files.js";
+import { t2iAdapterConfig, T2IAdapterModel } from "../../models/adapters/t2i-adapter.js";
 import { ControlNetModel } from "../../models/controlnet/controlnet.js";
 import { parseControlNetConfig } from "../../models/controlnet/config.js";
 import type { UNetConfig } from "../../models/unet/config.js";
 import { WeightStore } from "../../nn/weights.js";
-import { openComponent, type Component } from "../base-files.js";
+import { openComponent } from "../base-files.js";
+import type { NamedConfig } from "../build.js";
 import { inferControlConfig } from "./infer.js";
 
-/** A ControlNet or SparseCtrl on the device. */
-export interface ControlNetwork extends Disposable {
-  readonly kind: "controlnet" | "sparse";
+interface Loaded extends Disposable {
   readonly name: string;
-  readonly model: ControlNetModel;
   readonly dtype: "f32" | "f16";
   readonly weightBytes: number;
   dispose(): void;
 }
+
+/** What it is, by its content. */
+type Network =
+  | { readonly kind: "controlnet" | "sparse"; readonly model: ControlNetModel }
+  | { readonly kind: "t2i-adapter"; readonly model: T2IAdapterModel };
+
+/** A ControlNet, SparseCtrl encoder or T2I-Adapter on the device. */
+export type ControlNetwork = Loaded & Network;
 
 export interface LoadControlOptions {
   /** Storage of weights; must be the pipeline's. Default f16 where the device can compute with it. */
@@ -32,8 +40,9 @@ export interface LoadControlOptions {
 }
 
 /**
- * Loads a ControlNet (a diffusers folder, or a file in diffusers' or LDM's names) or a SparseCtrl encoder (a diffusers folder,
- * or AnimateDiff's own file).
+ * Loads what its content says it is: a ControlNet (a diffusers folder, or a file in diffusers' or LDM's names), a SparseCtrl
+ * encoder (a diffusers folder, or AnimateDiff's own file), or a T2I-Adapter, full or light (a diffusers folder, or a file in
+ * diffusers' or the original names).
  * @throws CheckpointError that says what the source is instead
  */
 export async function loadControl(
@@ -42,14 +51,12 @@ export async function loadControl(
   options: LoadControlOptions = {},
 ): Promise<ControlNetwork> {
   const dtype = options.precision ?? (device.capabilities.f16 ? "f16" : "f32");
-  const { config, weights } = await openControl(source);
+  const { weights, ...opened } = await openControl(source);
   try {
     const before = device.memory.used;
     const store = new WeightStore(device, dtype);
-    const model = new ControlNetModel(store.root, parseControlNetConfig(config.json, config.name), (name) =>
-      weights.has(name),
-    );
     const dispose = () => store.dispose();
+    const built = buildControl(store, { ...opened, weights });
     try {
       const { signal, onProgress } = options;
       await store.load(weights, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
@@ -57,29 +64,38 @@ export async function loadControl(
       dispose();
       throw error;
     }
-    return {
-      kind: model.config.kind,
-      name: source.name,
-      model,
-      dtype,
-      weightBytes: device.memory.used - before,
-      dispose,
-      [Symbol.dispose]: dispose,
-    };
+    const weightBytes = device.memory.used - before;
+    return { ...built, name: source.name, dtype, weightBytes, dispose, [Symbol.dispose]: dispose };
   } finally {
     await weights.close();
   }
 }
 
-/** Its configuration and weights in diffusers' names. */
-async function openControl(source: Folder | ByteSource): Promise<Component> {
+/** A control network's files: its weights in the names that its model asks for; no configuration where sizes tell all. */
+interface ControlFiles {
+  readonly config: NamedConfig | undefined;
+  readonly weights: WeightFile;
+}
+
+/** The network of the files, its weights wanted. */
+function buildControl(store: WeightStore, { config, weights }: ControlFiles): Network {
+  if (!config) {
+    const adapter = t2iAdapterConfig(weights.name, weights.entries());
+    return { kind: "t2i-adapter", model: new T2IAdapterModel(store.root, adapter) };
+  }
+  const parsed = parseControlNetConfig(config.json, config.name);
+  return { kind: parsed.kind, model: new ControlNetModel(store.root, parsed, (name) => weights.has(name)) };
+}
+
+async function openControl(source: Folder | ByteSource): Promise<ControlFiles> {
   const folder = "list" in source ? source : undefined;
   const raw: WeightFile = folder ? await openWeightsFolder(folder) : await openWeights(source as ByteSource);
   try {
     const { kind, description } = identify(raw);
+    if (kind === "t2i-adapter") return { config: undefined, weights: readT2IAdapter(raw) };
     if (kind !== "controlnet" && kind !== "sparse-control")
       throw new CheckpointError(
-        `${source.name} is no ControlNet and no SparseCtrl encoder for Stable Diffusion 1.5: it is ${description}`,
+        `${source.name} is no ControlNet, SparseCtrl encoder or T2I-Adapter for Stable Diffusion 1.5: it is ${description}`,
       );
     if (folder && (await folder.list()).includes("config.json")) {
       await raw.close();
@@ -93,15 +109,36 @@ async function openControl(source: Folder | ByteSource): Promise<Component> {
   }
 }
 
-/** @throws Error naming both where a control network is made for another base than this UNet */
-export function checkFits({ name, model, dtype }: ControlNetwork, unet: UNetConfig, precision: "f32" | "f16"): void {
-  const { unet: own } = model.config;
+/** What a control network has to fit. */
+export interface ControlledBase {
+  readonly unet: UNetConfig;
+  /** Pixels per latent. */
+  readonly factor: number;
+  readonly dtype: "f32" | "f16";
+}
+
+/** @throws Error naming both where a control network is made for another base than this */
+export function checkFits(network: ControlNetwork, { unet, factor, dtype }: ControlledBase): void {
+  const { name } = network;
   const facts = (c: UNetConfig) =>
     `widths ${c.blockOutChannels.join(", ")}, texts of width ${c.crossAttentionDim}, ${c.layersPerBlock.join(", ")} layers a block`;
-  if (facts(own) !== facts(unet))
+  const [own, base] =
+    network.kind === "t2i-adapter"
+      ? [
+          adapterFacts(network.model.config.channels, network.model.config.factor),
+          adapterFacts(unet.blockOutChannels, factor),
+        ]
+      : [facts(network.model.config.unet), facts(unet)];
+  if (own !== base)
     throw new Error(
-      `${name} is made for a base model of ${facts(own)}, but this model has ${facts(unet)}; use a control network for this base`,
+      `${name} is made for a base model of ${own}, but this model has ${base}; use a control network for this base`,
     );
-  if (dtype !== precision)
-    throw new Error(`${name} was loaded in ${dtype}, but the model in ${precision}; load both with the same precision`);
+  if (network.dtype !== dtype)
+    throw new Error(
+      `${name} was loaded in ${network.dtype}, but the model in ${dtype}; load both with the same precision`,
+    );
+}
+
+function adapterFacts(widths: readonly number[], factor: number): string {
+  return `widths ${widths.join(", ")}, ${factor} × ${factor} pixels a latent`;
 }

@@ -1,16 +1,17 @@
 // What a run can be asked for besides its text: pictures that control it. Checked here, before anything is computed.
 
 import type { Clip } from "../../io/frames.js";
+import type { ControlNetModel } from "../../models/controlnet/controlnet.js";
 import type { UNetConfig } from "../../models/unet/config.js";
 import type { ImageEncoder } from "./image.js";
 import { checkFits, type ControlNetwork } from "./network.js";
 import { checkSpan } from "./span.js";
 
-/** Pictures that a ControlNet or SparseCtrl encoder reads. */
+/** Pictures that a ControlNet, a T2I-Adapter or a SparseCtrl encoder reads. */
 export interface ControlOptions {
   readonly network: ControlNetwork;
   /**
-   * ControlNet: a picture per frame, or one for all. SparseCtrl: a picture per entry of `at`. Scaled to cover the run's size by
+   * ControlNet and T2I-Adapter: a picture per frame, or one for all. SparseCtrl: a picture per entry of `at`. Scaled to cover the run's size by
    * PIL's Lanczos filter and cut around their middle; of the same proportions, they come out as diffusers' own.
    */
   readonly frames: Clip;
@@ -36,6 +37,8 @@ export interface ControlledRun {
   readonly frames: number;
   readonly width: number;
   readonly height: number;
+  /** Pixels per latent. */
+  readonly factor: number;
   /** Frames that are evaluated together. */
   readonly window: number;
   readonly unet: UNetConfig;
@@ -50,7 +53,7 @@ export function settleControls(controls: readonly ControlOptions[], run: Control
   return controls.map((c) => {
     const { network, frames } = c;
     const { name } = network;
-    checkFits(network, run.unet, run.dtype);
+    checkFits(network, run);
     const s = {
       network,
       frames,
@@ -62,9 +65,12 @@ export function settleControls(controls: readonly ControlOptions[], run: Control
     };
     if (!Number.isFinite(s.scale)) throw new Error(`${name}: scale is ${s.scale}, expected a number`);
     checkSpan(s, run.steps, name);
-    if (network.kind === "sparse") checkSparse(s, run);
+    if (network.kind === "sparse") checkSparse(s, network, run);
     else {
-      if (c.at) throw new Error(`${name} is a ControlNet and reads a picture for every frame; "at" is SparseCtrl's`);
+      const kind = network.kind === "controlnet" ? "ControlNet" : "T2I-Adapter";
+      if (c.at) throw new Error(`${name} is a ${kind} and reads a picture for every frame; "at" is SparseCtrl's`);
+      if (s.guess && network.kind === "t2i-adapter")
+        throw new Error(`${name} is a T2I-Adapter, which has no guess mode; that is ControlNet's`);
       if (frames.count !== 1 && frames.count !== run.frames)
         throw new Error(
           `${name} got ${frames.count} pictures for ${run.frames} frames; give one for each, or one for all`,
@@ -74,8 +80,11 @@ export function settleControls(controls: readonly ControlOptions[], run: Control
   });
 }
 
-function checkSparse({ network, frames, at }: ControlSettings, { frames: count, window }: ControlledRun): void {
-  const { name } = network;
+function checkSparse(
+  { at, frames }: ControlSettings,
+  { name, model }: { readonly name: string; readonly model: ControlNetModel },
+  { frames: count, window }: ControlledRun,
+): void {
   if (at.length !== frames.count)
     throw new Error(
       `${name} got ${frames.count} pictures for ${at.length} frames of the clip; name a frame for each picture (at)`,
@@ -83,7 +92,7 @@ function checkSparse({ network, frames, at }: ControlSettings, { frames: count, 
   const odd = at.find((i, k) => !Number.isInteger(i) || i < 0 || i >= count || at.indexOf(i) !== k);
   if (odd !== undefined)
     throw new Error(`${name}: frame ${odd} cannot be given: expected different whole numbers from 0 to ${count - 1}`);
-  const positions = network.model.config.motion?.maxFrames ?? window;
+  const positions = model.config.motion?.maxFrames ?? window;
   if (window > positions)
     throw new Error(
       `${name} knows ${positions} frames, but ${window} are evaluated together; ask for at most ${positions}`,

@@ -198,6 +198,8 @@ describe("what real writers wrote", () => {
     ["tiny-a/motion_adapter/diffusion_pytorch_model.safetensors", "motion"],
     ["tiny-a-controlnet/diffusion_pytorch_model.safetensors", "controlnet"],
     ["tiny-a-sparse/diffusion_pytorch_model.safetensors", "sparse-control"],
+    ["tiny-b-t2i/diffusion_pytorch_model.safetensors", "t2i-adapter"],
+    ["tiny-b-t2i-original.pth", "t2i-adapter"],
     ["tiny-a-i2v/diffusion_pytorch_model.safetensors", "motion"],
     ["tiny-a-ip-adapter.safetensors", "ip-adapter"],
     ["tiny-a-ip-plus.safetensors", "ip-adapter"],
