@@ -11,6 +11,8 @@ export interface PreparedBench {
   expected(): Promise<ArrayLike<number>>;
   /** Which of the values of `run` are those of `expected`; default all. */
   sample?(values: Float32Array): ArrayLike<number>;
+  /** What `ready` does, on a device that executes nothing. */
+  pretend?(): void;
   /** Waits for what `setup` could not do at once: loading weights. */
   ready?(): Promise<void>;
   /** Frees what the scope of `setup` does not hold. */

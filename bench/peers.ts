@@ -102,7 +102,11 @@ export async function runPeers(device: Device, options: PeerOptions): Promise<Pe
     }
   }
   if (chosen.includes(UNET)) {
-    const fresh = async () => openDevice(await options.adapter());
+    const fresh = async () => {
+      const opened = await openDevice(await options.adapter());
+      opened.tuning.adopt(device.tuning.choices);
+      return opened;
+    };
     const u = await compareUNet(onnx, fresh, options.repeats ?? UNET_REPEATS);
     add({
       name: UNET,

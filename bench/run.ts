@@ -65,6 +65,17 @@ export async function runBench(device: Device, options: BenchOptions = {}): Prom
   return results;
 }
 
+/** Runs cases on a device that executes nothing: to see what they dispatch. */
+export function pretendBench(dry: Device, names: readonly string[], dtype: "f32" | "f16"): void {
+  for (const c of casesNamed(names)) {
+    const held = dry.hold(() => c.setup(dry, dtype));
+    held.result.pretend?.();
+    held.result.run().dispose();
+    held.result.dispose?.();
+    held.dispose();
+  }
+}
+
 /** A case set up on a device, checked and warm. */
 export interface WarmBench {
   readonly prepared: PreparedBench;

@@ -75,6 +75,7 @@ export const cases: BenchCase[] = [
       return {
         run,
         ready: () => store.load(source(store)),
+        pretend: () => store.pretend(),
         dispose: () => store.dispose(),
         expected: () => Promise.resolve(SAMPLES),
         sample: (values) => values.filter((_, i) => i % STRIDE === 0),

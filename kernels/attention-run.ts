@@ -41,8 +41,13 @@ export interface Plan {
   readonly groups: (sequences: number) => number;
 }
 
-/** Makes the plan for some sequences; `fours`: every size and place is a multiple of 4 elements. */
-export type Planner = (s: Sequences, fours: boolean) => Plan;
+/** Makes the plan for some sequences. */
+export type Planner = (s: Sequences) => Plan;
+
+/** Whether every size and place is a multiple of 4 elements. */
+export function inFours(headDim: number, ...operands: readonly Strides[]): boolean {
+  return headDim % 4 === 0 && operands.every((x) => [x.start, x.outer, x.inner, x.item].every((n) => n % 4 === 0));
+}
 
 /** Dispatches in slices of outer sequences, as many as fit the adapter's bindings. */
 export function runAttention(
@@ -56,9 +61,7 @@ export function runAttention(
   const { device, dtype } = q.tensor;
   const { heads, headDim, scale = headDim ** -0.5, causal = false, label = "attention" } = options;
   const { alignment, maxBinding } = device.capabilities;
-  const fours =
-    headDim % 4 === 0 && [q, k, v, y].every((x) => [x.start, x.outer, x.inner, x.item].every((n) => n % 4 === 0));
-  const plan = options.planner(s, fours);
+  const plan = options.planner(s);
   const bytes = bytesPerElement(dtype);
 
   const span = (x: Strides, from: number, count: number) => {

@@ -3,15 +3,20 @@
 // over frames needs no transposes.
 
 import type { Device } from "../src/gpu/device.js";
+import type { Capabilities } from "../src/gpu/limits.js";
+import { sizeClass } from "../src/gpu/tuning.js";
 import { specialize } from "../src/gpu/wgsl.js";
 import { dims3 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
-import { runAttention, type Plan, type Planner, type Sequences, type Strides } from "./attention-run.js";
+import { inFours, runAttention, type Plan, type Planner, type Sequences, type Strides } from "./attention-run.js";
 import { packing, unitType, unpacking } from "./vectors.js";
 
 /** plain: the reference; cpu: for software adapters with subgroups of 4 or 8; gpu: tiles in workgroup memory. */
 export type AttentionVariant = "plain" | "cpu" | "gpu";
+
+/** A variant, or another tile of it: of half the threads, or with another number of keys a thread. */
+export type AttentionWay = AttentionVariant | "gpu/half" | "gpu/keys";
 
 /** Columns `start … start + heads · headDim` of a tensor's last dimension, so that a fused q·k·v projection is read in place. */
 export interface Columns {
@@ -28,7 +33,7 @@ export interface AttentionOptions {
   readonly causal?: boolean;
   readonly label?: string;
   /** Forces a variant, for tests and comparisons. @internal */
-  readonly variant?: AttentionVariant;
+  readonly variant?: AttentionWay;
 }
 
 /**
@@ -61,14 +66,8 @@ export function attention(
     const [, n, width] = tensor.shape as [number, number, number];
     return { tensor, start, outer: n * width, inner: 0, item: width };
   };
-  runAttention(
-    { outer: batch, inner: 1, rows, keys, share: batch / batchK },
-    place(cq),
-    place(ck),
-    place(cv),
-    place({ tensor: y, start: 0 }),
-    { ...options, planner: plannerOf(cq.tensor, options) },
-  );
+  const sequences = { outer: batch, inner: 1, rows, keys, share: batch / batchK };
+  attend(sequences, [place(cq), place(ck), place(cv), place({ tensor: y, start: 0 })], options);
   return y;
 }
 
@@ -106,10 +105,7 @@ export function temporalAttention(
     return { tensor, start, outer: frames * positions * width, inner: width, item: positions * width };
   };
   const sequences = { outer: batch / frames, inner: positions, rows: frames, keys: frames, share: 1 };
-  runAttention(sequences, place(cq), place(ck), place(cv), place({ tensor: y, start: 0 }), {
-    ...options,
-    planner: plannerOf(cq.tensor, options),
-  });
+  attend(sequences, [place(cq), place(ck), place(cv), place({ tensor: y, start: 0 })], options);
   return y;
 }
 
@@ -142,32 +138,51 @@ function operands(
   return columns;
 }
 
-/** The fastest variant that this adapter and these operands allow. */
-function choose({ capabilities: { kind, subgroups, subgroupSize } }: Device, fours: boolean): AttentionVariant {
-  if (!fours) return "plain";
-  if (kind === "gpu") return "gpu";
+/** The ways to attend that this adapter and these operands allow, the fastest as far as is known first. */
+function waysOf(
+  { kind, subgroups, subgroupSize }: Capabilities,
+  fours: boolean,
+): readonly [AttentionWay, ...AttentionWay[]] {
+  if (!fours) return ["plain"];
+  if (kind === "gpu") return ["gpu", "gpu/half", "gpu/keys"];
   // Without subgroups tiles gain a software adapter little, and take it seconds to compile.
-  return subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain";
+  return [subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain"];
 }
 
-/** Specialises a shader to the operands `x` and sizes the grid. */
-function plannerOf({ device, dtype, label }: Tensor, options: AttentionOptions): Planner {
+/** Runs the fastest way, or the variant asked for. `operands`: q, k, v and y. */
+function attend(
+  s: Sequences,
+  operands: readonly [Strides, Strides, Strides, Strides],
+  options: AttentionOptions,
+): void {
+  const { device, dtype, label } = operands[0].tensor;
+  const { heads, headDim, variant } = options;
   if (dtype !== "f32" && dtype !== "f16") throw new Error(`attention: expected f32 or f16, got ${dtype} "${label}"`);
-  return (s, fours) => {
-    const variant = options.variant ?? choose(device, fours);
-    if (variant !== "plain" && !fours)
-      throw new Error(
-        `${options.label ?? "attention"}: variant ${variant} wants head sizes, columns and widths that are multiples of 4`,
-      );
-    return PLANS[variant](device, s, options, dtype);
-  };
+  const fours = inFours(headDim, ...operands);
+  if (variant !== undefined && variant !== "plain" && !fours)
+    throw new Error(
+      `${options.label ?? "attention"}: variant ${variant} wants head sizes, columns and widths that are multiples of 4`,
+    );
+  const site = () =>
+    `attention ${dtype} ${sizeClass(s.outer * s.inner * heads)} of ${sizeClass(s.rows)} rows ${sizeClass(s.keys)} keys ${headDim} channels`;
+  device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, fours), (way) => {
+    const [chosen, tile] = way.split("/") as [AttentionVariant, "half" | "keys" | undefined];
+    const planner: Planner = (part) => PLANS[chosen](device, part, options, dtype, tile);
+    runAttention(s, ...operands, { ...options, planner });
+  });
 }
 
-type Specialist = (device: Device, s: Sequences, options: AttentionOptions, dtype: "f32" | "f16") => Plan;
+type Specialist = (
+  device: Device,
+  s: Sequences,
+  options: AttentionOptions,
+  dtype: "f32" | "f16",
+  tile?: "half" | "keys",
+) => Plan;
 
 const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
   plain: (_, s, { heads, headDim }, dtype) => ({
-    code: specialize(shaders.attention, { T: dtype, HEAD_DIM: headDim }),
+    code: specialize(shaders.attention, { V: dtype, HEAD_DIM: headDim }),
     unit: 1,
     groups: (sequences) => Math.ceil((sequences * s.rows * heads) / 64),
   }),
@@ -188,8 +203,8 @@ const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
     };
   },
 
-  gpu: ({ capabilities }, s, { heads, headDim }, dtype) => {
-    const { tx, ty, tz, keys, chunk, staged } = gpuTile(s, headDim, capabilities);
+  gpu: ({ capabilities }, s, { heads, headDim }, dtype, tile) => {
+    const { tx, ty, tz, keys, chunk, staged } = gpuTile(s, headDim, capabilities, tile);
     return {
       code: specialize(shaders["attention-gpu"], {
         ...memory(dtype, capabilities),
@@ -208,7 +223,7 @@ const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
 };
 
 /** How the shaders read and write units of four values. */
-function memory(dtype: "f32" | "f16", capabilities: Device["capabilities"]) {
+function memory(dtype: "f32" | "f16", capabilities: Capabilities) {
   return {
     V: unitType(dtype, 4, capabilities),
     ...unpacking(dtype, 4, capabilities),
@@ -236,8 +251,16 @@ interface GpuTile {
   readonly staged: number;
 }
 
-/** A tile that fits the sequences, and the workgroup memory and threads that every device has at least. */
-function gpuTile(s: Sequences, headDim: number, { workgroupMemory, maxInvocations }: Device["capabilities"]): GpuTile {
+/**
+ * A tile that fits the sequences, and the workgroup memory and threads that every device has at least; "half": of half as
+ * many threads, "keys": with two keys of a thread for four and the other way round.
+ */
+function gpuTile(
+  s: Sequences,
+  headDim: number,
+  { workgroupMemory, maxInvocations }: Capabilities,
+  other?: "half" | "keys",
+): GpuTile {
   const vectors = headDim / 4;
   const divisor = (most: number) => {
     for (let n = most; n > 1; n--) if (vectors % n === 0) return n;
@@ -246,8 +269,8 @@ function gpuTile(s: Sequences, headDim: number, { workgroupMemory, maxInvocation
   const chunk = divisor(8);
   const even = divisor(16);
   const tx = even < 5 ? 8 : even; // a thread per vector of the result, or a whole number of vectors per thread
-  const keys = s.keys <= 2 * tx ? 2 : 4;
-  const threads = Math.min(256, maxInvocations);
+  const keys = s.keys <= 2 * tx !== (other === "keys") ? 2 : 4;
+  const threads = Math.min(other === "half" ? 128 : 256, maxInvocations);
   const memory = Math.min(16384, workgroupMemory);
   const fits = (ty: number, tz: number, staged: number) => {
     const vectorsHeld = Math.max((4 * ty + tx * keys) * chunk, tx * keys * ty + staged * tx) + tx * ty;

@@ -4,7 +4,7 @@
 import { dims4 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import type { Activation } from "./elementwise.js";
-import { gemm, type GemmVariant } from "./gemm.js";
+import { gemm, type GemmWay } from "./gemm.js";
 import { packGemm } from "./gemm-pack.js";
 import { checkEpilogue } from "./linear.js";
 
@@ -51,7 +51,7 @@ export interface Conv2dOptions {
   readonly x2?: Tensor | undefined;
   readonly label?: string | undefined;
   /** Forces a variant; for tests. @internal */
-  readonly variant?: GemmVariant | undefined;
+  readonly variant?: GemmWay | undefined;
 }
 
 /**

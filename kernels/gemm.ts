@@ -7,7 +7,9 @@ import { specialize, type Replacements } from "../src/gpu/wgsl.js";
 import type { Capabilities } from "../src/gpu/limits.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
+import { sizeClass } from "../src/gpu/tuning.js";
 import { slices, type Geometry } from "./gemm-slices.js";
+import { grid } from "./slices.js";
 import { ACTIVATIONS, type Activation } from "./elementwise.js";
 
 /** Which shader runs: `plain` is the readable reference and fits everything. */
@@ -21,8 +23,11 @@ export interface Epilogue {
   readonly activation?: Activation | undefined;
   readonly geglu?: boolean | undefined;
   /** Forces a variant, for tests and comparisons. */
-  readonly variant?: GemmVariant | undefined;
+  readonly variant?: GemmWay | undefined;
 }
+
+/** A variant, with the number of shares into which its sums are split where there is more than one. */
+export type GemmWay = GemmVariant | `${"gpu" | "matrix"}/${number}`;
 
 /** The product of x's patches and packed weights into `y` `[frames · output pixels, outputs or outputs/2]`. */
 export function gemm(
@@ -35,18 +40,47 @@ export function gemm(
   label: string,
 ): void {
   const { device, dtype } = x;
-  const { capabilities } = device;
-  const [, , padded, panel] = packed.shape as [number, number, number, number];
+  const [, taps, padded] = packed.shape as [number, number, number, number];
+  const width = e.geglu ? outputs / 2 : outputs;
   const c1 = x.shape.at(-1)!;
   const c2 = e.x2?.shape.at(-1) ?? 0;
-  const width = e.geglu ? outputs / 2 : outputs;
+  const activation = ACTIVATIONS[e.activation ?? "none"];
+  const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation };
+  const rows = y.size / width;
+  const ways: readonly [GemmWay, ...GemmWay[]] = e.variant
+    ? [e.variant]
+    : waysOf(device.capabilities, operands, rows, outputs, taps * padded);
+  const site = () =>
+    `gemm ${dtype} ${packed.dtype} ${g.kernel.join("x")}${g.stride > 1 ? "/2" : ""} ${sizeClass(rows)} rows ${sizeClass(taps * padded)} deep ${sizeClass(outputs)} outputs`;
+  device.tuning.run(site, ways, (way) => {
+    dispatch({ x, packed, outputs, y, g, e, label, operands }, way);
+  });
+}
+
+/** A product with everything that its dispatches depend on but the way of doing it. */
+interface Product {
+  readonly x: Tensor;
+  readonly packed: Tensor;
+  readonly outputs: number;
+  readonly y: Tensor;
+  readonly g: Geometry;
+  readonly e: Epilogue;
+  readonly label: string;
+  readonly operands: Operands;
+}
+
+function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way: GemmWay): void {
+  const [variant, split = "1"] = way.split("/") as [GemmVariant, string?];
+  const splits = Number(split);
+  const { device, dtype } = x;
+  const { capabilities } = device;
+  const { c1, c2, geglu, activation } = operands;
+  const [, , padded, panel] = packed.shape as [number, number, number, number];
+  const width = geglu ? outputs / 2 : outputs;
   const pixels = g.source[0] * g.source[1];
   const [outH, outW] = g.output;
   const unit = bytesPerElement(dtype);
-  const activation = ACTIVATIONS[e.activation ?? "none"];
-  const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation };
-  const variant = e.variant ?? choose(capabilities, operands, y.size / width, outputs);
-  const { code, tile, columns } = kernel(variant, operands);
+  const { code, tile, columns } = kernel(variant, operands, splits > 1);
 
   /** A range of a tensor from an aligned offset on, with the elements to skip. */
   const span = (t: Tensor | undefined, from: number, count: number) => {
@@ -64,76 +98,114 @@ export function gemm(
     const sourceCount = ((s.frames - 1) * g.source[0] + s.sourceRows) * g.source[1];
     const from = (s.frame * outH + s.row) * outW;
     const rows = s.frames * s.rows * outW;
-    const ranges = [
-      span(x, sourceFrom * c1, sourceCount * c1),
-      span(e.x2, sourceFrom * c2, sourceCount * c2),
-      span(packed, 0, packed.size),
+    const after = [
       span(e.bias, 0, outputs),
       span(e.rowBias, 0, e.rowBias?.size ?? 0),
       span(e.residual, from * width, rows * width),
       span(y, from * width, rows * width),
     ] as const;
+    const from1 = span(x, sourceFrom * c1, sourceCount * c1);
+    const from2 = span(e.x2, sourceFrom * c2, sourceCount * c2);
     const groups = Math.ceil(rows / tile);
     const groupsX = Math.min(groups, capabilities.maxWorkgroups);
+    const params = [
+      // sizes
+      s.frames,
+      s.rows,
+      outW,
+      outputs,
+      c1,
+      c2,
+      padded,
+      panel,
+      ...g.kernel,
+      g.stride,
+      g.top,
+      g.left,
+      ...g.input,
+      ...g.source,
+      // this slice
+      s.sourceRows,
+      s.sourceRow,
+      s.row,
+      from1.skip,
+      from2.skip,
+      after[3].skip,
+      after[2].skip,
+      s.frame,
+      // epilogue
+      e.rowBias ? g.frames / e.rowBias.shape[0]! : 0,
+      Number(e.bias !== undefined),
+      Number(e.residual !== undefined),
+      Number(packed.dtype === "f16"),
+      activation,
+      groupsX,
+      splits,
+    ];
+    const follow = after.map((r) => r.binding);
+    const pitch = Math.ceil(outputs / 4) * 4;
+    using shares = splits > 1 ? Tensor.empty(device, [splits, rows, pitch], "f32", `${label} shares`) : undefined;
     device.dispatch({
       label,
       code,
-      bindings: ranges.map((r) => r.binding),
-      params: [
-        // sizes
-        s.frames,
-        s.rows,
-        outW,
-        outputs,
-        c1,
-        c2,
-        padded,
-        panel,
-        ...g.kernel,
-        g.stride,
-        g.top,
-        g.left,
-        ...g.input,
-        ...g.source,
-        // this slice
-        s.sourceRows,
-        s.sourceRow,
-        s.row,
-        ranges[0].skip,
-        ranges[1].skip,
-        ranges[6].skip,
-        ranges[5].skip,
-        s.frame,
-        // epilogue
-        e.rowBias ? g.frames / e.rowBias.shape[0]! : 0,
-        Number(e.bias !== undefined),
-        Number(e.residual !== undefined),
-        Number(packed.dtype === "f16"),
-        activation,
-        groupsX,
+      bindings: [
+        ...(shares ? [...follow.slice(0, 3), shares.binding()] : follow),
+        ...[from1, from2, span(packed, 0, packed.size)].map((r) => r.binding),
       ],
-      workgroups: [groupsX, Math.ceil((variant === "plain" ? width : outputs) / columns), Math.ceil(groups / groupsX)],
+      params,
+      workgroups: [
+        groupsX,
+        Math.ceil((variant === "plain" ? width : outputs) / columns),
+        Math.ceil(groups / groupsX) * splits,
+      ],
       flops: 2 * rows * outputs * (c1 + c2) * g.kernel[0] * g.kernel[1],
       bytes: (sourceCount * (c1 + c2) + rows * width * (e.residual ? 2 : 1)) * unit + packed.bytes,
     });
+    if (shares)
+      device.dispatch({
+        label: `${label} sum`,
+        code: specialize(shaders["gemm-sum"], { T: dtype, GEGLU: geglu, ...following(activation) }),
+        bindings: [...follow, shares.binding()],
+        params,
+        workgroups: grid(Math.ceil((rows * pitch) / 256), capabilities),
+        flops: 0,
+        bytes: 2 * shares.bytes,
+      });
   }
 }
 
 /**
- * The fastest variant for these operands:
+ * The ways to do a product, the fastest as far as is known first:
  *   plain   two sources of which the first does not end on a multiple of eight channels; software adapters: single
  *           rows with an activation (the timestep's embedding), not worth the seconds that a pipeline takes to compile
- *   cpu     software adapters with subgroups of 8 lanes
+ *   cpu     software adapters with subgroups of 8 lanes; block is slower on llvmpipe, and may not be elsewhere
  *   block   other software adapters
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
  *   gpu     other GPUs, f32, narrow layers
+ *   …/8     sums split in eight where there are few tiles of 64 × 64 and they are deep (16 steps of 16 channels a share
+ *           at least): by the table below 32 tiles, which leave any GPU idle; to be tried below 512
  */
-function choose(c: Capabilities, o: Operands, rows: number, outputs: number): GemmVariant {
-  if (o.c2 > 0 && o.c1 % 8 !== 0) return "plain";
-  if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return "plain";
-  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? "cpu" : "block";
+function waysOf(
+  c: Capabilities,
+  o: Operands,
+  rows: number,
+  outputs: number,
+  depth: number,
+): readonly [GemmWay, ...GemmWay[]] {
+  if (o.c2 > 0 && o.c1 % 8 !== 0) return ["plain"];
+  if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return ["plain"];
+  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu", "block"] : ["block"];
   const half = o.dtype === "f16" && o.packed.dtype === "f16";
-  return half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16 ? "matrix" : "gpu";
+  const matrix = half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16;
+  const variants = matrix ? (["matrix", "gpu"] as const) : (["gpu"] as const);
+  const tiles = Math.ceil(rows / 64) * Math.ceil(outputs / 64);
+  const splits = [8, 4, 2].filter(
+    (n) => rows >= 16 && tiles < 512 && depth >= n * 256 && n * rows * (outputs + 3) * 4 <= c.maxBinding,
+  );
+  const split = variants.flatMap((v) => splits.map((n): GemmWay => `${v}/${n}`));
+  return tiles < 32 && split.length > 0
+    ? [split[0]!, ...split.slice(1), ...variants]
+    : [variants[0], ...variants.slice(1), ...split];
 }
 
 /** Reading of f16 weights, and widening to four columns, by columns of a lane. */
@@ -164,8 +236,13 @@ interface Operands {
   readonly activation: number;
 }
 
-/** A variant's shader with the output pixels and columns of a workgroup. */
-function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number; columns: number } {
+/** What follows a sum, for one kind of activation. */
+function following(activation: number): Replacements {
+  return { ACTIVATION: activation, finish: shaders["lib/finish"] + shaders["lib/activations"] };
+}
+
+/** A variant's shader with the output pixels and columns of a workgroup; `share`: of one that leaves shares of sums. */
+function kernel(variant: GemmVariant, o: Operands, share = false): { code: string; tile: number; columns: number } {
   const { dtype, packed, c1, c2, geglu, activation } = o;
   if (variant === "plain") {
     const code = specialize(shaders.gemm, { T: dtype, GEGLU: geglu, activate: shaders["lib/activations"] });
@@ -178,12 +255,11 @@ function kernel(variant: GemmVariant, o: Operands): { code: string; tile: number
   const any = c1 % wide !== 0 || c2 % wide !== 0;
   const units = dtype === "f32" ? "vec4<f32>" : variant === "cpu" ? "vec2<u32>" : "vec4<u32>";
   const common: Replacements = {
-    T: dtype,
+    ...(share
+      ? { T: "f32", finish: shaders["lib/finish-share"] }
+      : { T: dtype, GEGLU: geglu, ...following(activation) }),
     X: any ? dtype : units,
     CONCAT: c2 > 0,
-    GEGLU: geglu,
-    ACTIVATION: activation,
-    finish: shaders["lib/finish"] + shaders["lib/activations"],
     ...LOADS[variant === "cpu" ? "fours" : "octets"][any ? "any" : dtype === "f16" ? "f16" : "f32"],
   };
   if (variant === "gpu" || variant === "matrix") {

@@ -4,7 +4,7 @@
 import { rowsOf, sameShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import type { Activation } from "./elementwise.js";
-import { gemm, type GemmVariant } from "./gemm.js";
+import { gemm, type GemmWay } from "./gemm.js";
 import { packGemm } from "./gemm-pack.js";
 
 /** Weights of `linear`, in the order in which the kernels read them. */
@@ -61,7 +61,7 @@ export interface LinearOptions {
   readonly rowBias?: Tensor | undefined;
   readonly label?: string | undefined;
   /** Forces a variant; for tests. @internal */
-  readonly variant?: GemmVariant | undefined;
+  readonly variant?: GemmWay | undefined;
 }
 
 /**

@@ -15,28 +15,7 @@ const PARTS: u32 = LANES / KEYS; // lanes that share the loading of a key
 const PART: u32 = (C + PARTS - 1u) / PARTS;
 const MASKED: f32 = -3e38;
 
-struct Params { // as in attention.wgsl
-  rows: u32,
-  keys: u32,
-  heads: u32,
-  sequences: u32,
-  inner: u32,
-  share: u32,
-  phase: u32,
-  causal: u32,
-  scale: f32, // times log2(e)
-  vectors: u32, // C: a bound unknown to the compiler keeps its loops, which would compile for seconds unrolled
-  q: vec4u, // in fours
-  k: vec4u,
-  v: vec4u,
-  y: vec4u,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> q: array<V>;
-@group(0) @binding(2) var<storage, read> k: array<V>;
-@group(0) @binding(3) var<storage, read> v: array<V>;
-@group(0) @binding(4) var<storage, read_write> y: array<V>;
+// include lib/attention-params.wgsl
 
 fn unpack(v: V) -> F { return F(v); }
 fn pack(v: F) -> V { return V(v); }
@@ -51,13 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (sequence >= p.sequences) {
     return;
   }
-  let inner = sequence % p.inner;
-  let outer = sequence / p.inner;
-  let outer_k = (outer + p.phase) / p.share;
-  let at_q = p.q.x + outer * p.q.y + inner * p.q.z + head;
-  let at_k = p.k.x + outer_k * p.k.y + inner * p.k.z + head;
-  let at_v = p.v.x + outer_k * p.v.y + inner * p.v.z + head;
-  let at_y = p.y.x + outer * p.y.y + inner * p.y.z + head;
+  let at = places(sequence, head);
 
   var query: array<array<vec4f, C>, ROWS>;
   var sum: array<array<vec4f, C>, ROWS>;
@@ -68,9 +41,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     largest[r] = MASKED;
     visible[r] = select(p.keys, min(p.keys, first + r * LANES + lane + 1u), p.causal == 1u);
   }
+  // p.vectors is C, which the compiler cannot know: loops of known length would be unrolled, and compile for seconds.
   for (var c = 0u; c < p.vectors; c++) {
     for (var r = 0u; r < ROWS; r++) {
-      query[r][c] = unpack(q[at_q + min(first + r * LANES + lane, p.rows - 1u) * p.q.w + c]) * p.scale;
+      query[r][c] = unpack(q[at.q + min(first + r * LANES + lane, p.rows - 1u) * p.q.w + c]) * p.scale;
     }
   }
 
@@ -80,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let mine = min(m + lane % KEYS, p.keys - 1u); // this lane loads vectors part … part + PART of that key
     var s = array<array<f32, KEYS>, ROWS>();
     for (var i = 0u; i < PART; i++) {
-      let loaded = unpack(k[at_k + mine * p.k.w + min(part + i, C - 1u)]);
+      let loaded = unpack(k[at.k + mine * p.k.w + min(part + i, C - 1u)]);
       for (var h = 0u; h < PARTS; h++) {
         let c = h * PART + i;
         if (c < C) {
@@ -109,7 +83,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       }
     }
     for (var i = 0u; i < PART; i++) {
-      let loaded = unpack(v[at_v + mine * p.v.w + min(part + i, C - 1u)]);
+      let loaded = unpack(v[at.v + mine * p.v.w + min(part + i, C - 1u)]);
       for (var h = 0u; h < PARTS; h++) {
         let c = h * PART + i;
         if (c < C) {
@@ -135,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let n = first + r * LANES + lane;
     if (n < p.rows) {
       for (var c = 0u; c < p.vectors; c++) {
-        y[at_y + n * p.y.w + c] = pack(sum[r][c] * (1.0 / total[r]));
+        y[at.y + n * p.y.w + c] = pack(sum[r][c] * (1.0 / total[r]));
       }
     }
   }

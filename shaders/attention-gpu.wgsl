@@ -20,28 +20,7 @@ const WEIGHTS: u32 = KEYS * TY; // softmax weights, vectors of 4 queries
 const POOL: u32 = max((ROWS + KEYS) * CHUNK, WEIGHTS + STAGED * TX);
 const MASKED: f32 = -3e38;
 
-struct Params { // as in attention.wgsl
-  rows: u32,
-  keys: u32,
-  heads: u32,
-  sequences: u32,
-  inner: u32,
-  share: u32,
-  phase: u32,
-  causal: u32,
-  scale: f32, // times log2(e)
-  vectors: u32,
-  q: vec4u, // in fours
-  k: vec4u,
-  v: vec4u,
-  y: vec4u,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> q: array<V>;
-@group(0) @binding(2) var<storage, read> k: array<V>;
-@group(0) @binding(3) var<storage, read> v: array<V>;
-@group(0) @binding(4) var<storage, read_write> y: array<V>;
+// include lib/attention-params.wgsl
 
 var<workgroup> pool: array<vec4f, TZ * POOL>; // q and k, then weights and v
 var<workgroup> shared_rows: array<vec4f, TZ * TX * TY>; // largest scores or sums of a thread's 4 queries
@@ -57,13 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let item = (id / blocks) * TZ + thread.z; // sequence and head
   let sequence = min(item / p.heads, p.sequences - 1u);
   let head = (item % p.heads) * C;
-  let inner = sequence % p.inner;
-  let outer = sequence / p.inner;
-  let outer_k = (outer + p.phase) / p.share;
-  let at_q = p.q.x + outer * p.q.y + inner * p.q.z + head;
-  let at_k = p.k.x + outer_k * p.k.y + inner * p.k.z + head;
-  let at_v = p.v.x + outer_k * p.v.y + inner * p.v.z + head;
-  let at_y = p.y.x + outer * p.y.y + inner * p.y.z + head;
+  let at = places(sequence, head);
 
   let tx = thread.x;
   let ty = thread.y;
@@ -82,11 +55,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     for (var c0 = 0u; c0 < C; c0 += CHUNK) {
       workgroupBarrier();
       for (var e = t; e < ROWS * CHUNK; e += TX * TY) {
-        let row_at = at_q + min(first + e / CHUNK, p.rows - 1u) * p.q.w;
+        let row_at = at.q + min(first + e / CHUNK, p.rows - 1u) * p.q.w;
         pool[at_pool + (e % CHUNK) * ROWS + e / CHUNK] = unpack(q[row_at + c0 + e % CHUNK]);
       }
       for (var e = t; e < KEYS * CHUNK; e += TX * TY) {
-        let row_at = at_k + min(m + e / CHUNK, p.keys - 1u) * p.k.w;
+        let row_at = at.k + min(m + e / CHUNK, p.keys - 1u) * p.k.w;
         pool[at_pool + ROWS * CHUNK + (e % CHUNK) * KEYS + e / CHUNK] = unpack(k[row_at + c0 + e % CHUNK]);
       }
       workgroupBarrier();
@@ -132,7 +105,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       for (var m1 = 0u; m1 < KEYS; m1 += STAGED) {
         workgroupBarrier();
         for (var e = t; e < STAGED * TX; e += TX * TY) {
-          let row_at = at_v + min(m + m1 + e / TX, p.keys - 1u) * p.v.w;
+          let row_at = at.v + min(m + m1 + e / TX, p.keys - 1u) * p.v.w;
           pool[at_pool + WEIGHTS + e] = unpack(v[row_at + min(i * TX + e % TX, C - 1u)]);
         }
         workgroupBarrier();
@@ -161,7 +134,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let c = i * TX + tx;
     for (var r = 0u; r < 4u; r++) {
       if (c < C && row[r] < p.rows) {
-        y[at_y + row[r] * p.y.w + c] = pack(sum[4u * i + r] * (1.0 / total[r]));
+        y[at.y + row[r] * p.y.w + c] = pack(sum[4u * i + r] * (1.0 / total[r]));
       }
     }
   }

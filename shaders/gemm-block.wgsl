@@ -12,63 +12,12 @@ const CONCAT: bool = false; // there is an x2
 const GEGLU: bool = false; // columns come in pairs (value, gate)
 const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
 
-struct Params {
-  frames: u32, // see gemm.wgsl
-  rows: u32,
-  width: u32,
-  outputs: u32,
-  c1: u32,
-  c2: u32,
-  c_padded: u32,
-  panel: u32,
-  kernel_h: u32,
-  kernel_w: u32,
-  stride: u32,
-  pad_top: u32,
-  pad_left: u32,
-  in_h: u32,
-  in_w: u32,
-  src_h: u32,
-  src_w: u32,
-  bound_rows: u32,
-  first_src: u32,
-  first_row: u32,
-  x_start: u32,
-  x2_start: u32,
-  y_start: u32,
-  residual_start: u32,
-  first_frame: u32,
-  frames_per_bias: u32,
-  has_bias: u32,
-  has_residual: u32,
-  half_weights: u32,
-  activation: u32,
-  groups_x: u32,
-}
+// include lib/gemm-params.wgsl
+@group(0) @binding(5) var<storage, read> x: array<X>;
+@group(0) @binding(6) var<storage, read> x2: array<X>;
+@group(0) @binding(7) var<storage, read> w: array<W>;
 
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<X>;
-@group(0) @binding(2) var<storage, read> x2: array<X>;
-@group(0) @binding(3) var<storage, read> w: array<W>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> row_bias: array<T>;
-@group(0) @binding(6) var<storage, read> residual: array<T>;
-@group(0) @binding(7) var<storage, read_write> y: array<T>;
-
-// Channels c … c + 7 of a pixel.
-struct Octet {
-  lo: vec4<f32>,
-  hi: vec4<f32>,
-}
-
-// The octet at element i; `left` channels of the pixel remain.
-fn octet(i: u32, left: u32) -> Octet {
-  return Octet(x[i / 4u], x[i / 4u + 1u]);
-}
-
-fn octet2(i: u32, left: u32) -> Octet {
-  return Octet(x2[i / 4u], x2[i / 4u + 1u]);
-}
+// include lib/gemm-octets.wgsl
 
 // Rows k … k + 3 of all panels, this lane's columns.
 fn quad(k: u32, lane: u32) -> array<V, 4> {
@@ -82,7 +31,7 @@ fn spread(v: V) -> vec4<f32> {
 }
 
 // What follows the sum of COLUMNS columns from n on, see lib/finish.wgsl.
-fn finish(sum: vec4<f32>, row: u32, n: u32) {
+fn finish(sum: vec4<f32>, row: u32, n: u32, split: u32) {
   y[p.y_start + row * p.outputs + n] = T(sum.x);
 }
 
@@ -128,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_id) l
   }
   for (var r = 0u; r < 8u; r++) {
     if (first + r < total) {
-      finish(spread(acc[r]), first + r, n);
+      finish(spread(acc[r]), first + r, n, 0u);
     }
   }
 }

@@ -13,48 +13,10 @@ const CONCAT: bool = false; // there is an x2
 const GEGLU: bool = false; // columns come in pairs (value, gate)
 const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
 
-struct Params {
-  frames: u32, // see gemm.wgsl
-  rows: u32,
-  width: u32,
-  outputs: u32,
-  c1: u32,
-  c2: u32,
-  c_padded: u32,
-  panel: u32,
-  kernel_h: u32,
-  kernel_w: u32,
-  stride: u32,
-  pad_top: u32,
-  pad_left: u32,
-  in_h: u32,
-  in_w: u32,
-  src_h: u32,
-  src_w: u32,
-  bound_rows: u32,
-  first_src: u32,
-  first_row: u32,
-  x_start: u32,
-  x2_start: u32,
-  y_start: u32,
-  residual_start: u32,
-  first_frame: u32,
-  frames_per_bias: u32,
-  has_bias: u32,
-  has_residual: u32,
-  half_weights: u32,
-  activation: u32,
-  groups_x: u32,
-}
-
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<X>;
-@group(0) @binding(2) var<storage, read> x2: array<X>;
-@group(0) @binding(3) var<storage, read> w: array<W>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> row_bias: array<T>;
-@group(0) @binding(6) var<storage, read> residual: array<T>;
-@group(0) @binding(7) var<storage, read_write> y: array<T>;
+// include lib/gemm-params.wgsl
+@group(0) @binding(5) var<storage, read> x: array<X>;
+@group(0) @binding(6) var<storage, read> x2: array<X>;
+@group(0) @binding(7) var<storage, read> w: array<W>;
 
 // Four channels of a pixel, at element i; `left` channels of the pixel remain.
 fn four(i: u32, left: u32) -> vec4<f32> {
@@ -96,7 +58,7 @@ fn quotient(a: vec2<u32>, b: u32) -> vec2<u32> {
 }
 
 // What follows the sum of COLUMNS columns from n on, see lib/finish.wgsl.
-fn finish(sum: vec4<f32>, row: u32, n: u32) {
+fn finish(sum: vec4<f32>, row: u32, n: u32, split: u32) {
   y[p.y_start + row * p.outputs + n] = T(sum.x);
 }
 
@@ -144,6 +106,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
   let count = select(0u, min(16u, total - first), n < p.outputs);
   for (var r = 0u; r < count; r++) {
-    finish(spread(sums[r]), first + r, n);
+    finish(spread(sums[r]), first + r, n, 0u);
   }
 }

@@ -9,6 +9,7 @@ export { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./gpu/err
 export type { Lifetime } from "./gpu/arena.js";
 export type { Arena, BufferPool, MemoryUse, PoolBuffer } from "./gpu/pool.js";
 export type { ProfileBatch, ProfileEntry, Profiler } from "./gpu/profiler.js";
+export type { Choices, Trial, Tuning, TuningCache } from "./gpu/tuning.js";
 export type { Scoped } from "./gpu/scope.js";
 export type { Binding, Copy, Counts, Dispatch, Replay, Upload, Work } from "./gpu/work.js";
 export { Tensor } from "./tensor/tensor.js";
@@ -27,6 +28,7 @@ export { linear, packLinear, type LinearOptions, type PackedLinear } from "../ke
 export { linearCombination } from "../kernels/linear-combination.js";
 export { matmul } from "../kernels/matmul.js";
 export { fuseFrames, type FrameRun } from "../kernels/fuse-frames.js";
+export { recallTuning, storageTuningCache, tune, type Timer, type Tuned, type TuneOptions } from "../kernels/tune.js";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "../kernels/timestep-embedding.js";
 export { toPixels } from "../kernels/pixels.js";
 
@@ -118,7 +120,8 @@ export {
 } from "./pipelines/prompt-chunks.js";
 export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptStyle } from "./pipelines/prompt.js";
 export type { ModelSources } from "./pipelines/model-files.js";
-export { planPipeline, type Plan, type PlanOptions, type StagePlan } from "./pipelines/plan.js";
+export { planPipeline, type Plan, type PlannedModel, type PlanOptions, type StagePlan } from "./pipelines/plan.js";
+export { tunePipeline } from "./pipelines/tune.js";
 export type { ModelStorage } from "./pipelines/build.js";
 export type { Rectangle, RegionInputs, RegionOptions } from "./pipelines/control/regions.js";
 export type { ControlOptions } from "./pipelines/control/options.js";

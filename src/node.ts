@@ -2,6 +2,7 @@
 
 export { NO_ADAPTER, nodeGPU, openNodeDevice } from "./node-device.js";
 export { openFile, openFolder } from "./io/node-file.js";
+export { nodeTuningCache } from "./io/node-tuning.js";
 export { OutputError, writeAtomically, writeClip, type ClipOptions, type WriteOptions } from "./io/output.js";
 export { openVideo, readVideo } from "./io/video-file.js";
 export { parseHubName, SHORT_NAMES, type HubName, type HubUse, type ShortName } from "./io/hub-names.js";

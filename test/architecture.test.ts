@@ -135,6 +135,25 @@ describe("architecture", () => {
     expect(untested).toEqual([]);
   });
 
+  it("writes what shaders share once: no run of lines is in two of them", () => {
+    const RUN = 16; // tunables and bindings of a family look alike
+    const seen = new Map<string, string>();
+    const twice = new Set<string>();
+    for (const file of [...shaders, ...files("shaders/lib", ".wgsl")]) {
+      const lines = text(file)
+        .split("\n")
+        .map((l) => l.replace(/\/\/.*$/, "").trim())
+        .filter((l) => l.length > 1);
+      for (let i = 0; i + RUN <= lines.length; i++) {
+        const run = lines.slice(i, i + RUN).join("\n");
+        const other = seen.get(run) ?? file;
+        if (other !== file) twice.add(`${other} and ${file} at “${lines[i]!}”`);
+        seen.set(run, other);
+      }
+    }
+    expect([...twice]).toEqual([]);
+  });
+
   it("includes every shared piece of WGSL somewhere", () => {
     const users = [...files("kernels", ".ts"), ...files("shaders", ".wgsl")].map(text).join("\n");
     const unused = files("shaders/lib", ".wgsl")

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/gpu/device.js";
 import type { Capabilities } from "../../src/gpu/limits.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
+import { shaders, type ShaderName } from "../../shaders/index.js";
 import { distance } from "../run.js";
 
 /** One idea. */
@@ -108,7 +109,9 @@ export function root(): string {
   return join(here, here.includes(join("dist", "bench")) ? "../../.." : "../..");
 }
 
-/** A file of the repository as text. */
+/** A file of the repository as text; shaders with what they include. */
 export function source(path: string): string {
+  const shader = /^shaders\/(.+)\.wgsl$/.exec(path)?.[1];
+  if (shader !== undefined && shader in shaders) return shaders[shader as ShaderName];
   return readFileSync(join(root(), path), "utf8");
 }

@@ -112,11 +112,11 @@ function header(path: string): string {
     .join("\n");
 }
 
-/** A short file whole, of a long one its main function, behind a fold. */
+/** A short module whole, of a long one its main function, behind a fold. */
 function listing(path: string): string {
   const words = source(path);
   const language = path.endsWith(".wgsl") ? "wgsl" : "ts";
-  const whole = words.split("\n").length <= 90;
+  const whole = words.split("\n").length <= 130;
   const body = whole || language === "ts" ? words.replace(/^(\/\/.*\n)+\n?/, "") : excerpt(path, "main");
   const shown = language === "ts" ? excerpt(path, "runAttention") : body;
   return `<details><summary><code>${path}</code></summary>\n\n\`\`\`${language}\n${shown.trimEnd()}\n\`\`\`\n\n</details>`;

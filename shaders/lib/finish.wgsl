@@ -1,5 +1,5 @@
 // What follows the sum of COLUMNS columns from n on: bias, activation, residual.
-fn finish(sum: vec4<f32>, row: u32, n: u32) {
+fn finish(sum: vec4<f32>, row: u32, n: u32, split: u32) {
   var v = sum;
   let width = select(p.outputs, p.outputs / 2u, GEGLU);
   var o = n;

@@ -4,13 +4,15 @@ import { cases } from "../../bench/index.js";
 import { keep } from "../../bench/chart.js";
 import { peerTable, runPeers } from "../../bench/peers.js";
 import { measureRoofline, rooflineTable } from "../../bench/roofline.js";
-import { runBench, type BenchResult } from "../../bench/run.js";
+import { pretendBench, runBench, type BenchResult } from "../../bench/run.js";
 import { chooseAdapter, openAdapter, requestAdapter } from "./adapters.js";
 import { UsageError } from "./failure.js";
 import { interruptible } from "./interrupt.js";
+import type { TuneArguments } from "./options-tune.js";
 import { Terminal } from "./terminal.js";
+import { tuneBench } from "./tuning.js";
 
-export interface BenchArguments {
+export interface BenchArguments extends TuneArguments {
   readonly precision?: "f32" | "f16";
   readonly peers?: boolean;
   readonly roofline?: boolean;
@@ -45,8 +47,11 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
   await interruptible(async (signal) => {
     using device = await openAdapter(a.device);
     terminal.say(device.capabilities.name);
+    const precision = a.precision ?? (device.capabilities.f16 && a.peers !== true ? "f16" : "f32");
+    const cases = a.roofline === true ? ["unet-narrow"] : names;
+    await tuneBench(device, a, (dry) => pretendBench(dry, cases, precision), terminal, signal);
     if (a.roofline === true) {
-      const roofline = await measureRoofline(device, a.precision ?? (device.capabilities.f16 ? "f16" : "f32"));
+      const roofline = await measureRoofline(device, precision);
       console.log(a.json === true ? JSON.stringify(roofline) : rooflineTable(roofline).join("\n"));
       if (a.chart !== undefined) terminal.say(`drawn: ${keep(a.chart, "roofline", roofline)}`);
       return;
@@ -69,7 +74,7 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
     if (a.json !== true) console.log(line("", "ms", "GFLOPS", "GB/s", "of peak"));
     const results = await runBench(device, {
       names,
-      ...(a.precision && { precision: a.precision }),
+      precision,
       signal,
       onResult: (r) => {
         if (a.json !== true) console.log(row(r));

@@ -3,7 +3,8 @@
 import { totalmem } from "node:os";
 import { OutOfMemoryError } from "../gpu/errors.js";
 import type { Capabilities } from "../gpu/limits.js";
-import { planPipeline, type Plan } from "../pipelines/plan.js";
+import type { GenerateOptions } from "../pipelines/options.js";
+import { planPipeline, type Plan, type PlannedModel } from "../pipelines/plan.js";
 import { bytes } from "./format.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
@@ -23,12 +24,21 @@ export function memoryFor(a: RunArguments, { kind }: Capabilities): number | und
   return a.memory ?? (kind === "cpu" ? totalmem() : undefined);
 }
 
-/** Plans the run of `a`. */
-export async function planOf(a: RunArguments, capabilities: Capabilities): Promise<Plan> {
+/** What planning the run of `a` takes. */
+export async function plannedRun(
+  a: RunArguments,
+  capabilities: Capabilities,
+): Promise<{ readonly what: PlannedModel; readonly options: GenerateOptions }> {
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
   const source = await openInitVideo(a);
   const options = { ...generateOptions("", a), ...videoOptions(source && plannedVideo(source, a), a) };
   const what = { ...(await networksOf(a, precision === "f16")), precision, storage: storageOf(a, precision) };
+  return { what, options };
+}
+
+/** Plans the run of `a`. */
+export async function planOf(a: RunArguments, capabilities: Capabilities): Promise<Plan> {
+  const { what, options } = await plannedRun(a, capabilities);
   return planPipeline(capabilities, what, options);
 }
 

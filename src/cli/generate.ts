@@ -2,6 +2,7 @@
 
 import type { Device } from "../gpu/device.js";
 import type { DeviceLostError } from "../gpu/errors.js";
+import type { Choices } from "../gpu/tuning.js";
 import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js";
 import type { VideoSource } from "../io/video.js";
 import { loadPipeline, type LoadedPipeline, type LoadOptions } from "../pipelines/load.js";
@@ -23,6 +24,7 @@ import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
 import { recipeOf } from "./recipe.js";
 import { modelPaths, openFileOf, openFolderOf, openPath, type Fetching, type ModelPaths } from "./sources.js";
 import { Terminal } from "./terminal.js";
+import { tuneFor } from "./tuning.js";
 
 /** What `--json` prints. */
 export interface Report {
@@ -137,13 +139,14 @@ export interface Session extends LoadedPipeline, Disposable {
   readonly controls: ControlNetworks;
 }
 
-/** Loads the model of a run. */
+/** Chooses the kernels of a run and loads its model. */
 export async function openSession(
   device: Device,
   a: RunArguments,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<Session> {
+  await tuneFor(device, a, terminal, signal);
   const start = performance.now();
   const paths = modelPaths(a);
   const { pipeline, info } = await load(device, paths, a, terminal, signal);
@@ -217,7 +220,7 @@ export async function perform(
   const second = new SecondDevice();
   const reopen = async (lost: DeviceLostError, done: number) => {
     terminal.warn(`${lost.message.replace(/;.*/, "")}; opening it again, to go on after step ${done}`);
-    return second.open(a, terminal, signal);
+    return second.open(session.device.tuning.choices, a, terminal, signal);
   };
   using _ = second;
   const watched = { resume: keeper.resumed, onStep, reopen };
@@ -246,9 +249,11 @@ class SecondDevice implements Disposable {
   session: Session | undefined;
   #device: Device | undefined;
 
-  async open(a: RunArguments, terminal: Terminal, signal: AbortSignal): Promise<Session> {
+  /** Opens it with the kernels of the first, to go on to the same bits. */
+  async open(choices: Choices, a: RunArguments, terminal: Terminal, signal: AbortSignal): Promise<Session> {
     this.#device = await openAdapter(a.device);
-    return (this.session = await openSession(this.#device, a, terminal, signal));
+    this.#device.tuning.adopt(choices);
+    return (this.session = await openSession(this.#device, { ...a, tune: false }, terminal, signal));
   }
 
   [Symbol.dispose](): void {

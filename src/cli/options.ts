@@ -8,6 +8,7 @@ import { addControlOptions, type ControlArguments } from "./options-control.js";
 import { addMemoryOptions, type MemoryArguments } from "./options-memory.js";
 import { addPromptOptions, promptOptions, type PromptArguments } from "./options-prompt.js";
 import { addRegionOptions, type RegionArguments } from "./options-region.js";
+import type { TuneArguments } from "./options-tune.js";
 import { addVideoOptions, type VideoArguments } from "./options-video.js";
 import { addLongOptions, addProgressOptions, longOptions, type LongArguments } from "./options-long.js";
 import { integer, number, oneOf } from "./values.js";
@@ -20,7 +21,14 @@ export interface LoraArgument {
 
 /** Options of `generate` and `plan`, as parsed. */
 export interface RunArguments
-  extends ControlArguments, LongArguments, MemoryArguments, PromptArguments, RegionArguments, VideoArguments {
+  extends
+    ControlArguments,
+    LongArguments,
+    MemoryArguments,
+    PromptArguments,
+    RegionArguments,
+    TuneArguments,
+    VideoArguments {
   readonly model?: string;
   readonly motion?: string;
   readonly lora?: readonly LoraArgument[];

@@ -7,6 +7,7 @@ import type { BenchArguments } from "./bench.js";
 import type { ConvertArguments } from "./convert.js";
 import { addCompareOptions, type CompareArguments } from "./options-compare.js";
 import { addJobOptions, type JobArguments } from "./options-jobs.js";
+import { addTuneOptions } from "./options-tune.js";
 import { addRunOptions, type RunArguments } from "./options.js";
 
 /** `kineograph` with its verbs; throws CommanderError, UsageError or what the verb throws. */
@@ -19,14 +20,11 @@ export function program(): Command {
     .configureHelp({ showGlobalOptions: false })
     .helpCommand(false);
 
-  addJobOptions(
-    addRunOptions(
-      main
-        .command("generate")
-        .summary("make an animation from a prompt")
-        .description("Makes an animation from a prompt, or many from a file of prompts."),
-    ),
-  )
+  const generate = main
+    .command("generate")
+    .summary("make an animation from a prompt")
+    .description("Makes an animation from a prompt, or many from a file of prompts.");
+  addTuneOptions(addJobOptions(addRunOptions(generate)).optionsGroup("Kernels:"))
     .argument("[prompt]", "what the clip shows")
     .addHelpText("after", EXAMPLES)
     .action(async (prompt: string | undefined, options: RunArguments & JobArguments) =>
@@ -92,7 +90,7 @@ export function program(): Command {
     .option("--json", "print one JSON array on stdout")
     .action(async (options: { json?: boolean }) => (await import("./devices.js")).devices(options));
 
-  main
+  const bench = main
     .command("bench")
     .summary("time the kernels at the model's real layer shapes")
     .description(
@@ -110,6 +108,7 @@ export function program(): Command {
     .option("--json", "print JSON on stdout: an array; for --roofline an object")
     .option("-q, --quiet", "no progress")
     .action(async (names: string[], options: BenchArguments) => (await import("./bench.js")).bench(names, options));
+  addTuneOptions(bench);
 
   addRunOptions(
     main

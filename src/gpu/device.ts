@@ -10,6 +10,7 @@ import { BufferPool, type MemoryUse, type PoolBuffer } from "./pool.js";
 import { Profiler } from "./profiler.js";
 import { ScopeStack, type Scoped } from "./scope.js";
 import { Submitter } from "./submitter.js";
+import { Tuning } from "./tuning.js";
 import type { Binding, Counts, Dispatch, Recording, Work } from "./work.js";
 
 export type { Recording } from "./work.js";
@@ -18,6 +19,8 @@ export type { Recording } from "./work.js";
 export class Device implements Disposable {
   readonly capabilities: Capabilities;
   readonly pool: BufferPool;
+  /** Which of several kernels does which work here, where that is not as the table says. */
+  readonly tuning = new Tuning((body) => this.#capture(body));
   readonly #gpu: GPUDevice | undefined;
   readonly #pipelines: PipelineCache | undefined;
   readonly #submitter: Submitter | undefined;
@@ -30,6 +33,8 @@ export class Device implements Disposable {
   #draining = 0;
   /** During a trial run nothing is recorded. */
   #imagining = false;
+  /** Where dispatches go that are to be looked at instead of run. */
+  #captured: Dispatch[] | undefined;
   #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
   /** Recordings with what one replay counts for. */
   readonly #recorded = new Map<Recording, Omit<Counts, "codes">>();
@@ -146,6 +151,10 @@ export class Device implements Disposable {
 
   /** Records one dispatch. */
   dispatch(d: Omit<Dispatch, "kind">): void {
+    if (this.#captured) {
+      this.#captured.push({ kind: "dispatch", ...d });
+      return;
+    }
     if (this.#imagining) return;
     const c = this.#counts;
     c.dispatches++;
@@ -296,7 +305,23 @@ export class Device implements Disposable {
     this.dispose();
   }
 
+  /** What `body` would dispatch; runs nothing and leaves recordings that are being made as they are. */
+  #capture(body: () => void): readonly Dispatch[] {
+    const captured: Dispatch[] = [];
+    const outer = this.#captured;
+    this.#captured = captured;
+    try {
+      this.aside(() => {
+        this.scope(body);
+      });
+    } finally {
+      this.#captured = outer;
+    }
+    return captured;
+  }
+
   #record(work: Work): void {
+    if (this.#captured) return;
     if (this.#disposed) throw new Error("the device was disposed; nothing can run on it any more");
     if (this.#gpu && !this.#imagining) this.#queue.push(work);
   }

@@ -25,6 +25,8 @@ export interface Capabilities {
   readonly kind: "cpu" | "gpu";
   /** "llvmpipe (LLVM 15.0.6, 256 bits)", … */
   readonly name: string;
+  /** What tells this adapter with its driver and features from others: figures measured on one hold for no other. */
+  readonly identity: string;
 }
 
 /** Features the engine can use; requested where the adapter has them. */
@@ -80,6 +82,12 @@ function hasMatrix16(info: GPUAdapterInfo): boolean {
   );
 }
 
+/** Adapter, driver and enabled features in words. */
+function identityOf({ adapterInfo: i, features }: GPUDevice): string {
+  const wanted = WANTED_FEATURES.filter((f) => features.has(f));
+  return [i.vendor, i.architecture, i.device, i.description, ...wanted].join("; ");
+}
+
 /** Reads a device's capabilities. `force` lowers limits or hides features, for tests and for reproducing other machines. */
 export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}): Capabilities {
   const { limits, features } = gpu;
@@ -105,6 +113,7 @@ export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}
     subgroupMatrix: features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName) && hasMatrix16(info),
     kind: isSoftware(info) ? "cpu" : "gpu",
     name,
+    identity: identityOf(gpu),
     ...force,
   };
 }
@@ -125,4 +134,5 @@ export const TYPICAL: Capabilities = {
   subgroupMatrix: false,
   kind: "gpu",
   name: "typical GPU (dry run)",
+  identity: "typical GPU (dry run)",
 };

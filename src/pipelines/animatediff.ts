@@ -35,7 +35,7 @@ import { Previewer } from "./preview.js";
 import type { LoraInfo, LoraSource } from "./loras.js";
 import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
 import { recordText, textWarnings, type TextExtras } from "./record-text.js";
-import { checkResumable, describeRun } from "./run-state.js";
+import { checkResumable, choicesOfRun, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { TextCache } from "./text-cache.js";
 import { videoLatents } from "./video-latents.js";
@@ -139,7 +139,8 @@ export class AnimateDiffPipeline implements Disposable {
       imageEncoder: this.parts.imageEncoder,
       motion: this.parts.motionName,
     });
-    const run = await describeRun({ ...s, video: options.video, ...inputs }, this.#identity());
+    if (options.resume) device.tuning.adopt(choicesOfRun(options.resume));
+    const run = await describeRun({ ...s, video: options.video, ...inputs }, this.#identity(), device.tuning.choices);
     if (options.resume) checkResumable(options.resume, run);
     const regions = inputs.regions.regions.map((r) => r.prompt);
     const warnings = textWarnings(this.parts, s, regions);

@@ -190,7 +190,6 @@ function compileAhead(
   options: LoadOptions,
 ): void {
   const how = {
-    capabilities: device.capabilities,
     precision,
     storage: { weights: options.weights ?? precision, lowMemory: options.lowMemory ?? false },
     weights,
@@ -199,7 +198,7 @@ function compileAhead(
   };
   let shaders: ReadonlySet<string>;
   try {
-    shaders = shadersOf(configs, run, how);
+    shaders = shadersOf(device, configs, run, how);
   } catch {
     return;
   }

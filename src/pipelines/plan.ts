@@ -53,18 +53,28 @@ export interface PlanOptions {
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
 export async function planPipeline(
   capabilities: Partial<Capabilities>,
-  what: Pick<PlanOptions, "precision" | "storage"> &
-    (ModelSources | { readonly model: "sd15"; readonly motion?: undefined }),
+  what: PlannedModel,
   options: GenerateOptions,
 ): Promise<Plan> {
+  return withNetworks(what, (configs, how) => planRun(configs, options, { capabilities, ...how }));
+}
+
+/** Files of a model, or the published sizes, and how it is to be stored. */
+export type PlannedModel = Pick<PlanOptions, "precision" | "storage"> &
+  (ModelSources | { readonly model: "sd15"; readonly motion?: undefined });
+
+/** Runs `body` with the configurations and headers of a model while its files are open. */
+export async function withNetworks<R>(
+  what: PlannedModel,
+  body: (configs: ModelConfigs, how: Omit<PlanOptions, "capabilities">) => R | Promise<R>,
+): Promise<R> {
   const { precision, storage } = what;
-  const how = { capabilities, ...(precision && { precision }), ...(storage && { storage }) };
-  if (what.model === "sd15")
-    return planRun(SD15_ANIMATELCM, options, { ...how, tokenizer: await CLIPTokenizer.openai() });
+  const how = { ...(precision && { precision }), ...(storage && { storage }) };
+  if (what.model === "sd15") return body(SD15_ANIMATELCM, { ...how, tokenizer: await CLIPTokenizer.openai() });
   const files = await openModel(what as ModelSources);
   try {
     const { weights, tokenizer, motionNorm } = files;
-    return planRun(files.configs, options, { ...how, weights, tokenizer, motionNorm });
+    return await body(files.configs, { ...how, weights, tokenizer, motionNorm });
   } finally {
     await files.close();
   }
@@ -76,31 +86,40 @@ export async function planPipeline(
  * @throws Error for options that cannot work, and OutOfMemoryError where a single buffer exceeds the adapter's limit
  */
 export function planRun(configs: ModelConfigs, options: GenerateOptions, how: PlanOptions = {}): Plan {
-  return dryRun(configs, options, how).plan;
+  using device = Device.dry(how.capabilities);
+  return planOn(device, configs, options, how);
 }
 
 /**
- * The texts of all shaders that loading and a run need, in the order of their first use: to be compiled while weights are
- * read.
+ * The texts of all shaders that loading and a run on `like` need, in the order of their first use: to be compiled while
+ * weights are read.
  * @throws as planRun
  */
-export function shadersOf(configs: ModelConfigs, options: GenerateOptions, how: PlanOptions): ReadonlySet<string> {
-  return dryRun(configs, options, how).shaders;
+export function shadersOf(
+  like: Device,
+  configs: ModelConfigs,
+  options: GenerateOptions,
+  how: Omit<PlanOptions, "capabilities">,
+): ReadonlySet<string> {
+  using device = Device.dry(like.capabilities);
+  device.tuning.adopt(like.tuning.choices);
+  planOn(device, configs, options, how);
+  return device.counts.codes;
 }
 
-function dryRun(
+/** `planRun` on a device that executes nothing. */
+export function planOn(
+  device: Device,
   configs: ModelConfigs,
   options: GenerateOptions,
   {
-    capabilities = {},
     precision = "f16",
     storage = { weights: precision },
     weights,
     tokenizer,
     motionNorm = "joint",
-  }: PlanOptions,
-): { readonly plan: Plan; readonly shaders: ReadonlySet<string> } {
-  using device = Device.dry(capabilities);
+  }: Omit<PlanOptions, "capabilities"> = {},
+): Plan {
   const { video } = options;
   const models = buildModels(device, configs, {
     storage,
@@ -174,17 +193,15 @@ function dryRun(
   const motion = [...unet.wanted()]
     .filter((w) => w.name.includes("motion_modules"))
     .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
-  const shaders = device.counts.codes;
-  const plan: Plan = {
+  return {
     weightBytes: text.bytes + unet.bytes + vae.bytes,
     peakBytes: Math.max(...stages.map((t) => t.peakBytes)),
     parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
     stages,
     flops: run.reduce((n, t) => n + t.flops, 0),
     dispatches: run.reduce((n, t) => n + t.dispatches, 0),
-    pipelines: shaders.size,
+    pipelines: device.counts.codes.size,
   };
-  return { plan, shaders };
 }
 
 /** Reads every prompt as empty. */

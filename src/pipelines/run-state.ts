@@ -2,6 +2,7 @@
 // f32 [f, h, w, c] (the sampler's memory included) and `generator` (torch's state bytes); what the run was asked for is in
 // the metadata, so that it is not taken up with another model or other options.
 
+import type { Choices } from "../gpu/tuning.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.js";
 import type { Slot } from "../schedulers/index.js";
@@ -26,9 +27,19 @@ export interface RunState extends Progress {
 
 const KIND = "kineograph run state";
 
-/** What determines a run's result, comparable by `resumable`. Every setting counts; binary data by its sha256. */
-export async function describeRun(settings: object, model: string): Promise<RunState["run"]> {
-  return { version, model, ...((await plain(settings)) as Record<string, unknown>) };
+/**
+ * What determines a run's result, comparable by `checkResumable`. Every setting counts, binary data by its sha256; so do the
+ * kernels that were chosen by measurement, since sums taken in another order end in other bits.
+ */
+export async function describeRun(settings: object, model: string, choices: Choices): Promise<RunState["run"]> {
+  const tuning = Object.keys(choices).length > 0 ? choices : undefined;
+  return { version, model, ...((await plain({ ...settings, tuning })) as Record<string, unknown>) };
+}
+
+/** The kernels that a run began with: it goes on with the same. */
+export function choicesOfRun({ run }: RunState): Choices {
+  const entries = Object.entries((run["tuning"] ?? {}) as Record<string, unknown>);
+  return Object.fromEntries(entries.map(([site, way]) => [site, String(way)]));
 }
 
 /** @throws Error naming the first thing in which the state's run is another one than this */

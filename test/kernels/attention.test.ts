@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { attention, temporalAttention, type AttentionVariant, type Columns } from "../../kernels/attention.js";
+import { attention, temporalAttention, type AttentionWay, type Columns } from "../../kernels/attention.js";
 import type { Device } from "../../src/gpu/device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
@@ -13,12 +13,18 @@ const put = (device: Device, name: string, dtype: "f32" | "f16") =>
 
 type Case = keyof typeof spatial | keyof typeof temporal;
 /** The gpu variant takes a software adapter seconds to compile: one case for each of its shapes. */
-const gpuCases: Record<"f32" | "f16", readonly Case[]> = {
-  f32: ["cross", "causal", "wide", "frames5"],
-  f16: ["self", "frames16"],
+const gpuCases: Record<string, readonly Case[]> = {
+  "gpu f32": ["cross", "causal", "wide", "frames5"],
+  "gpu f16": ["self", "frames16"],
+  "gpu/half f32": ["self"],
+  "gpu/keys f32": ["cross"],
 };
-const variants: AttentionVariant[] = ["plain", "cpu", "gpu"];
-const combinations = variants.flatMap((v) => (["f32", "f16"] as const).map((x) => [v, x] as const));
+const variants: AttentionWay[] = ["plain", "cpu", "gpu"];
+const combinations: readonly (readonly [AttentionWay, "f32" | "f16"])[] = [
+  ...variants.flatMap((v) => (["f32", "f16"] as const).map((x) => [v, x] as const)),
+  ["gpu/half", "f32"],
+  ["gpu/keys", "f32"],
+];
 const spatial = {
   self: [2, 40],
   cross: [1, 16],
@@ -34,9 +40,9 @@ describe.each(combinations)("attention, %s, %s", (variant, dtype) => {
 
   /** The memory layout of each kind of adapter with its variant. */
   const run = (device: Device, body: () => Tensor) =>
-    variant === "gpu" ? withLimits(device, { kind: "gpu" }, body) : body();
+    variant.startsWith("gpu") ? withLimits(device, { kind: "gpu" }, body) : body();
   const tested = <T>(cases: Readonly<Record<string, T>>) =>
-    Object.entries(cases).filter(([name]) => variant !== "gpu" || gpuCases[dtype].some((c) => c === name));
+    Object.entries(cases).filter(([name]) => gpuCases[`${variant} ${dtype}`]?.some((c) => c === name) ?? true);
 
   it.each(tested<readonly [number, number]>(spatial))("agrees with torch: %s", async (name, [heads, headDim]) => {
     const device = await testDevice();

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { conv2d, packConv2d } from "../../kernels/conv2d.js";
-import type { GemmVariant } from "../../kernels/gemm.js";
+import type { GemmVariant, GemmWay } from "../../kernels/gemm.js";
 import { linear, packLinear } from "../../kernels/linear.js";
 import { Device } from "../../src/gpu/device.js";
 import type { Capabilities } from "../../src/gpu/limits.js";
@@ -8,7 +8,7 @@ import { openDevice } from "../../src/gpu/open.js";
 import { nodeGPU } from "../../src/node-device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { shaders } from "../../shaders/index.js";
-import { expectClose, F16_TOLERANCE } from "../support/allclose.js";
+import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
 import { testDevice } from "../support/device.js";
 
 /** A tensor without values. */
@@ -56,6 +56,53 @@ describe("choice of a variant", () => {
   });
 });
 
+describe("split sums", () => {
+  const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 1.7) + Math.cos(i * 0.31));
+
+  it.each<[GemmWay, "f32" | "f16"]>([
+    ["gpu/2", "f32"],
+    ["gpu/8", "f16"],
+  ])("%s in %s: bias, activation, time embedding and residual follow the whole sum", async (variant, dtype) => {
+    const device = await testDevice();
+    const put = (shape: number[], type: "f32" | "f16" = dtype) =>
+      Tensor.from(device, values(shape.reduce((n, d) => n * d, 1)), shape, type);
+    const w = packConv2d(put([38, 24, 3, 3]));
+    const options = {
+      bias: put([38], "f32"),
+      rowBias: put([2, 38]),
+      residual: put([2, 7, 6, 38]),
+      activation: "silu",
+      padding: [1, 1, 1, 1],
+    } as const;
+    using expected = conv2d(put([2, 7, 6, 24]), w, { ...options, variant: "plain" });
+    using y = conv2d(put([2, 7, 6, 24]), w, { ...options, variant });
+    expectClose(await y.read(), await expected.read(), dtype === "f32" ? f32Tolerance(216) : F16_TOLERANCE);
+  });
+
+  it("GEGLU, and more shares than there are steps", async () => {
+    const device = await testDevice();
+    const x = Tensor.from(device, values(20 * 24), [20, 24]);
+    const w = packLinear(Tensor.from(device, values(76 * 24), [76, 24]), { geglu: true });
+    using expected = linear(x, w, { variant: "plain" });
+    using y = linear(x, w, { variant: "gpu/4" });
+    expectClose(await y.read(), await expected.read(), f32Tolerance(24));
+  });
+
+  it("are the table's choice for deep layers of few tiles on a GPU, where they fit a binding", () => {
+    const dispatches = (limits: Partial<Capabilities>, rows: number, depth: number) => {
+      using device = Device.dry(limits);
+      const w = packLinear(room(device, [320, depth], "f16"));
+      device.resetCounts();
+      linear(room(device, [rows, depth], "f16"), w);
+      return device.counts.dispatches;
+    };
+    expect(dispatches({ kind: "gpu" }, 64, 2560)).toBe(2);
+    expect(dispatches({ kind: "gpu" }, 64, 320)).toBe(1);
+    expect(dispatches({ kind: "gpu" }, 4096, 2560)).toBe(1);
+    expect(dispatches({ kind: "cpu", subgroupSize: 8 }, 64, 2560)).toBe(1);
+  });
+});
+
 describe("tensor cores", async () => {
   // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
   const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
@@ -79,6 +126,14 @@ describe("tensor cores", async () => {
     });
     await expect(device.drain()).resolves.toBeUndefined();
     expect([...device.counts.codes].filter((c) => c.includes("subgroupMatrixMultiplyAccumulate"))).not.toEqual([]);
+  });
+
+  it("compile: shares of sums", async () => {
+    device.scope(() => {
+      const w = packLinear(room(device, [64, 48], "f16"));
+      linear(room(device, [20, 48], "f16"), w, { variant: "matrix/2" });
+    });
+    await expect(device.drain()).resolves.toBeUndefined();
   });
 
   it("compile: GEGLU", async () => {
