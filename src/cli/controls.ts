@@ -13,8 +13,9 @@ import type { ControlInputs } from "../pipelines/control/conditions.js";
 import { UsageError } from "./failure.js";
 import { bytes } from "./format.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
-import { ipArguments } from "./options-ip.js";
+import { ipArguments, type IpArgument } from "./options-ip.js";
 import { checkRegions, regionInputs, type RegionArguments } from "./options-region.js";
+import { firstPicture, openChecked } from "./pictures.js";
 import { openFileOf, openFolderOf, openPath, type Fetching } from "./sources.js";
 
 /** Networks of a session, loaded when a run first asks for them. */
@@ -49,7 +50,7 @@ export class ControlNetworks implements Disposable {
 
   /** The IP-Adapter of a run, for this pipeline's UNet. */
   async adapter(pipeline: AnimateDiffPipeline, path: string, encoder: string): Promise<IPAdapter> {
-    const key = `${path} with ${encoder}`;
+    const key = keyOf(path, encoder);
     const there = this.#adapters.get(key);
     if (there) return there;
     const { terminal } = this.#fetching;
@@ -69,6 +70,21 @@ export class ControlNetworks implements Disposable {
     }
   }
 
+  /** Frees what a run does not want: networks of the jobs before it. */
+  keep(models: readonly string[], adapters: readonly IpArgument[]): void {
+    const wanted = new Set(adapters.map((p) => keyOf(p.adapter, p.encoder)));
+    for (const [key, adapter] of this.#adapters)
+      if (!wanted.has(key)) {
+        adapter.dispose();
+        this.#adapters.delete(key);
+      }
+    for (const [path, network] of this.#loaded)
+      if (!models.includes(path)) {
+        network.dispose();
+        this.#loaded.delete(path);
+      }
+  }
+
   [Symbol.dispose](): void {
     for (const adapter of this.#adapters.values()) adapter.dispose();
     this.#adapters.clear();
@@ -77,7 +93,11 @@ export class ControlNetworks implements Disposable {
   }
 }
 
-/** Reads the headers of every picture, so that what cannot be read is said before minutes of work. */
+function keyOf(adapter: string, encoder: string): string {
+  return `${adapter} with ${encoder}`;
+}
+
+/** Opens every picture, so that what cannot be read is said before minutes of work. */
 export async function checkControls(a: ControlArguments & RegionArguments): Promise<void> {
   await checkRegions(a);
   if (a.controlGuess === true && !a.control) throw new UsageError("--control-guess has no effect without --control");
@@ -90,7 +110,7 @@ export async function checkControls(a: ControlArguments & RegionArguments): Prom
     (a.control ?? []).flatMap((c) => c.paths),
     ipArguments(a).flatMap((p) => p.images),
   ].flat();
-  for (const path of pictures) await openVideo(path);
+  for (const path of pictures) await openChecked(path);
 }
 
 /** The pipeline's inputs for a run of this size. */
@@ -101,6 +121,11 @@ export async function controlInputs(
   pipeline: AnimateDiffPipeline,
   { terminal, signal }: Fetching,
 ): Promise<ControlInputs> {
+  const prompts = ipArguments(a);
+  networks.keep(
+    (a.control ?? []).map((c) => c.model),
+    prompts,
+  );
   const controls: NonNullable<ControlInputs["controls"]>[number][] = [];
   let guessing = false;
   for (const c of a.control ?? []) {
@@ -121,17 +146,18 @@ export async function controlInputs(
   }
   if (a.controlGuess === true && !guessing)
     throw new UsageError("--control-guess is ControlNet's, and none of --control is one");
+  const one = (path: string) => firstPicture(path, (text) => terminal.warn(text), signal);
   const imagePrompts: NonNullable<ControlInputs["imagePrompts"]>[number][] = [];
-  for (const { adapter, encoder, images: paths, ...rest } of ipArguments(a)) {
+  for (const { adapter, encoder, images: paths, ...rest } of prompts) {
     const images: Clip[] = [];
-    for (const path of paths) images.push(await picture(await openVideo(path), signal));
+    for (const path of paths) images.push(await one(path));
     imagePrompts.push({ ...rest, adapter: await networks.adapter(pipeline, adapter, encoder), images });
   }
   return {
     ...(await regionInputs(a, run, signal)),
     ...(controls.length > 0 && { controls }),
     ...(imagePrompts.length > 0 && { imagePrompts }),
-    ...(a.image !== undefined && { image: await picture(await openVideo(a.image), signal) }),
+    ...(a.image !== undefined && { image: await one(a.image) }),
     ...(a.motionScale !== undefined && { motionScale: a.motionScale }),
     ...(a.colourMatch === false && { colourMatch: false }),
   };
@@ -184,9 +210,4 @@ async function given(
 function withoutTimes({ info }: VideoSource): VideoSource["info"] {
   const { seconds: _, ...rest } = info;
   return rest;
-}
-
-/** The first picture of a file as it is. */
-async function picture(source: VideoSource, signal: AbortSignal): Promise<Clip> {
-  return sampleVideo(source, { fps: 1, frames: 1, signal });
 }

@@ -21,6 +21,7 @@ import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
 import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
 import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
+import { readsPictures } from "./pictures.js";
 import { recipeOf } from "./recipe.js";
 import { modelPaths, openFileOf, openFolderOf, openPath, type Fetching, type ModelPaths } from "./sources.js";
 import { Terminal } from "./terminal.js";
@@ -139,17 +140,18 @@ export interface Session extends LoadedPipeline, Disposable {
   readonly controls: ControlNetworks;
 }
 
-/** Chooses the kernels of a run and loads its model. */
+/** Chooses the kernels of a run and loads its model; `encoder`: with the VAE's, for this run or others of the session. */
 export async function openSession(
   device: Device,
   a: RunArguments,
   terminal: Terminal,
   signal: AbortSignal,
+  encoder = readsPictures(a),
 ): Promise<Session> {
   await tuneFor(device, a, terminal, signal);
   const start = performance.now();
   const paths = modelPaths(a);
-  const { pipeline, info } = await load(device, paths, a, terminal, signal);
+  const { pipeline, info } = await load(device, paths, a, encoder, terminal, signal);
   for (const warning of info.warnings) terminal.warn(warning);
   const time = elapsed(start);
   terminal.done("load", time, `${bytes(info.weightBytes)} of weights`);
@@ -271,6 +273,7 @@ async function load(
   device: Device,
   paths: ModelPaths,
   a: RunArguments,
+  encoder: boolean,
   terminal: Terminal,
   signal: AbortSignal,
 ): Promise<LoadedPipeline> {
@@ -296,7 +299,7 @@ async function load(
       ...(a.motionNorm !== undefined && { motionNorm: a.motionNorm }),
       loras,
       embeddings,
-      encoder: a.initVideo !== undefined || a.control !== undefined || a.image !== undefined,
+      encoder,
       precision: precisionOf(a, device),
       ...storageOf(a, precisionOf(a, device)),
       firstRun: generateOptions("", a),

@@ -13,6 +13,7 @@ import { openSession, perform, prepare, type Report, type Session } from "./gene
 import { interruptible } from "./interrupt.js";
 import { statePath } from "./keeper.js";
 import type { RunArguments } from "./options.js";
+import { readsPictures } from "./pictures.js";
 import { readJobs, shardOf, type Job, type JobArguments } from "./options-jobs.js";
 import { modelPaths } from "./sources.js";
 import { Terminal } from "./terminal.js";
@@ -22,7 +23,8 @@ const PER_RUN = new Set(
   (
     "negative seed steps guidance frames size fps scheduler originalSteps betaEnd betaSchedule clipSkip plainPrompt emphasis " +
     "long context stride contextSchedule freeInit freeInitFilter promptAt region regionBase resume preview " +
-    "strength enforceSteps output latentsOut json quiet verbose prompts shard"
+    "initVideo strength enforceSteps image motionScale colourMatch control controlGuess ipAdapter ipEncoder ipImage ipScale " +
+    "output latentsOut json quiet verbose prompts shard"
   ).split(" "),
 );
 
@@ -85,16 +87,24 @@ function isFile(path: string): Promise<boolean> {
   );
 }
 
-/** Jobs that one loaded model does, by everything that loading depends on. */
+/** The networks that a job wants beside the model. */
+function networksOf({ run }: Job): string {
+  return JSON.stringify([(run.control ?? []).map((c) => c.model).toSorted(), run.ipAdapter ?? [], run.ipEncoder ?? []]);
+}
+
+/** Jobs that one loaded model does, by everything that loading depends on; those with the same further networks follow each other. */
 function byModel(jobs: readonly Job[]): readonly (readonly Job[])[] {
   const groups = new Map<string, Job[]>();
   for (const job of jobs) {
-    const options = Object.entries(job.run).filter(([name, v]) => !PER_RUN.has(name) && v !== undefined);
-    const loading = options.map(([name, v]) => [name, name === "initVideo" ? true : v] as const);
+    const loading = Object.entries(job.run).filter(([name, v]) => !PER_RUN.has(name) && v !== undefined);
     const key = JSON.stringify([modelPaths(job.run), loading.toSorted(([x], [y]) => (x < y ? -1 : 1))]);
     groups.set(key, [...(groups.get(key) ?? []), job]);
   }
-  return [...groups.values()];
+  const order = new Map<string, number>();
+  for (const job of jobs) if (!order.has(networksOf(job))) order.set(networksOf(job), order.size);
+  return [...groups.values()].map((group) =>
+    group.toSorted((x, y) => order.get(networksOf(x))! - order.get(networksOf(y))!),
+  );
 }
 
 async function work(
@@ -115,6 +125,7 @@ async function work(
   try {
     for (const group of byModel(jobs)) {
       close();
+      const encoder = group.some(({ run }) => readsPictures(run));
       for (const job of group) {
         const done = clips.length + failed.length;
         const spent = (performance.now() - start) / 1000;
@@ -127,7 +138,7 @@ async function work(
           const run = await continued(job);
           const prepared = await prepare(run, [job.output]);
           if (!session) {
-            session = await openSession(device, run, terminal, signal);
+            session = await openSession(device, run, terminal, signal, encoder);
             session.pipeline.keepTexts(KEPT_TEXTS);
           }
           const { report } = await perform(session, job.prompt, run, prepared, terminal, signal, begin);

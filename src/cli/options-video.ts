@@ -3,9 +3,9 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Clip } from "../io/frames.js";
 import { DEFAULT_FRAMES, sampleVideo, type SampledVideo, type VideoSource } from "../io/video.js";
-import { openVideo } from "../io/video-file.js";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { UsageError } from "./failure.js";
+import { openChecked } from "./pictures.js";
 
 /** Options of video to video, as parsed. */
 export interface VideoArguments {
@@ -28,7 +28,7 @@ export function addVideoOptions(command: Command): void {
 
 /** The clip that a run starts from, its headers read. @throws UsageError for an option without it, PictureError where it cannot be read */
 export async function openInitVideo(a: VideoArguments): Promise<VideoSource | undefined> {
-  if (a.initVideo !== undefined) return openVideo(a.initVideo);
+  if (a.initVideo !== undefined) return openChecked(a.initVideo);
   for (const [option, given] of [
     ["--strength", a.strength],
     ["--enforce-steps", a.enforceSteps],

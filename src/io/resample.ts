@@ -46,17 +46,24 @@ interface Weights {
   readonly weights: Int32Array;
 }
 
-function weightsFor(filter: Exclude<Filter, "nearest">, inputs: number, outputs: number): Weights {
+/** Of the results `from` up to `to`. */
+function weightsFor(
+  filter: Exclude<Filter, "nearest">,
+  inputs: number,
+  outputs: number,
+  from: number,
+  to: number,
+): Weights {
   const { support: unit, at } = KERNELS[filter];
   const scale = inputs / outputs;
   const stretch = Math.max(scale, 1); // a smaller result averages over more
   const support = unit * stretch;
   const size = Math.ceil(support) * 2 + 1;
-  const bounds = new Int32Array(outputs * 2);
-  const weights = new Int32Array(outputs * size);
+  const bounds = new Int32Array((to - from) * 2);
+  const weights = new Int32Array((to - from) * size);
   const row = new Float64Array(size);
-  for (let i = 0; i < outputs; i++) {
-    const center = (i + 0.5) * scale;
+  for (let i = 0; i < to - from; i++) {
+    const center = (from + i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - support + 0.5));
     const count = Math.min(inputs, Math.trunc(center + support + 0.5)) - first;
     let sum = 0;
@@ -113,20 +120,51 @@ function vertical(rgba: Uint8Array, weights: Weights, columns: number): Uint8Arr
   return pass(rgba, weights, columns, { pixel: 4 * columns, line: 4 }, { pixel: 4 * columns, line: 4 });
 }
 
+/** Along one axis: the inputs that are read, and how results are made of them; where there are as many, they are the results. */
+interface Axis {
+  readonly first: number;
+  readonly count: number;
+  readonly weights: Weights | undefined;
+}
+
+function axisOf(filter: Exclude<Filter, "nearest">, inputs: number, outputs: number, from: number, to: number): Axis {
+  if (inputs === outputs) return { first: from, count: to - from, weights: undefined };
+  const weights = weightsFor(filter, inputs, outputs, from, to);
+  const { bounds } = weights;
+  const first = bounds[0]!;
+  const count = bounds.at(-2)! + bounds.at(-1)! - first;
+  for (let i = 0; i < bounds.length; i += 2) bounds[i]! -= first;
+  return { first, count, weights };
+}
+
 /** `picture` at `width × height`, every bit as PIL's `Image.resize((width, height), filter)`. */
 export function resize(picture: Picture, width: number, height: number, filter: Filter): Picture {
+  return resizePart(picture, width, height, filter, { left: 0, top: 0, right: width, bottom: height });
+}
+
+/**
+ * What lies within `box` of `resize`'s result, without the rest being made: a strip of 1 × 20,000 pixels that should cover a
+ * square becomes gigabytes otherwise.
+ */
+export function resizePart(picture: Picture, width: number, height: number, filter: Filter, box: Box): Picture {
   for (const n of [width, height])
     if (!Number.isInteger(n) || n < 1) throw new PictureError(`a picture cannot be resized to ${width}x${height}`);
   const { width: w, height: h } = picture;
-  if (w === width && h === height) return picture;
-  if (filter === "nearest") return nearest(picture, width, height);
-  const opaque = isOpaque(picture.rgba);
-  let rgba = opaque ? picture.rgba : premultiplied(picture.rgba);
+  const [outW, outH] = [box.right - box.left, box.bottom - box.top];
+  const whole = outW === width && outH === height;
+  if (w === width && h === height) return whole ? picture : crop(picture, box);
+  if (filter === "nearest") return whole ? nearest(picture, width, height) : crop(nearest(picture, width, height), box);
+  const x = axisOf(filter, w, width, box.left, box.right);
+  const y = axisOf(filter, h, height, box.top, box.bottom);
+  const read = { left: x.first, top: y.first, right: x.first + x.count, bottom: y.first + y.count };
+  const part = x.count === w && y.count === h ? picture : crop(picture, read);
+  const opaque = isOpaque(part.rgba);
+  let rgba = opaque ? part.rgba : premultiplied(part.rgba);
   const verticalFirst = h > height && h - height > 2 * (w - width);
-  if (verticalFirst) rgba = vertical(rgba, weightsFor(filter, h, height), w);
-  if (w !== width) rgba = horizontal(rgba, weightsFor(filter, w, width), verticalFirst ? height : h, w);
-  if (h !== height && !verticalFirst) rgba = vertical(rgba, weightsFor(filter, h, height), width);
-  return { width, height, rgba: opaque ? rgba : divided(rgba) };
+  if (verticalFirst && y.weights) rgba = vertical(rgba, y.weights, x.count);
+  if (x.weights) rgba = horizontal(rgba, x.weights, verticalFirst ? outH : y.count, x.count);
+  if (!verticalFirst && y.weights) rgba = vertical(rgba, y.weights, outW);
+  return { width: outW, height: outH, rgba: opaque ? rgba : divided(rgba) };
 }
 
 function nearest({ width: w, height: h, rgba }: Picture, width: number, height: number): Picture {
@@ -167,9 +205,13 @@ export function crop(picture: Picture, { left, top, right, bottom }: Box): Pictu
  * rounds the corners of a box.
  */
 export function centerCrop(picture: Picture, width: number, height: number): Picture {
-  const left = roundHalfEven((picture.width - width) / 2);
-  const top = roundHalfEven((picture.height - height) / 2);
-  return crop(picture, { left, top, right: left + width, bottom: top + height });
+  return crop(picture, middle(picture, width, height));
+}
+
+function middle(of: { readonly width: number; readonly height: number }, width: number, height: number): Box {
+  const left = roundHalfEven((of.width - width) / 2);
+  const top = roundHalfEven((of.height - height) / 2);
+  return { left, top, right: left + width, bottom: top + height };
 }
 
 /** The picture scaled until it covers `width × height`, then cut to that around its middle (AnimateLCM's resize_and_crop). */
@@ -179,7 +221,7 @@ export function coverCrop(picture: Picture, width: number, height: number, filte
     width / height > w / h
       ? [width, Math.max(height, roundHalfEven((width / w) * h))]
       : [Math.max(width, roundHalfEven((height / h) * w)), height];
-  return centerCrop(resize(picture, x, y, filter), width, height);
+  return resizePart(picture, x, y, filter, middle({ width: x, height: y }, width, height));
 }
 
 /** Python's `round`. */

@@ -6,7 +6,7 @@ import { TorchTensor } from "./torch-values.js";
 import type { PickleValue } from "./unpickle.js";
 
 /** Keys under which checkpoints keep their weights, tried in this order, also one inside another. */
-const WRAPPERS = ["state_dict", "model", "model_state_dict", "module"] as const;
+const WRAPPERS = ["state_dict", "model", "model_state_dict", "module", "controlnet"] as const;
 const MAX_DEPTH = 8;
 const MAX_VALUES = 1_000_000;
 /** Characters of a text that is kept. */

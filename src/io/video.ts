@@ -121,12 +121,17 @@ function notesOf({ name, seconds }: VideoInfo, available: number, wanted: number
   ];
 }
 
-/** @throws PictureError where so many pixels are not read. */
-function checkSize(info: VideoInfo, frames: number, width: number, height: number): void {
+/** By the header alone. @throws PictureError where its frames have more pixels than are decoded */
+export function checkFrames(info: VideoInfo): void {
   if (info.width * info.height > MAX_FRAME_PIXELS)
     throw new PictureError(
       `${info.name} has frames of ${info.width}x${info.height} pixels, more than the ${MAX_FRAME_PIXELS} that are read; make it smaller first`,
     );
+}
+
+/** @throws PictureError where so many pixels are not read. */
+function checkSize(info: VideoInfo, frames: number, width: number, height: number): void {
+  checkFrames(info);
   if (frames * width * height > MAX_PIXELS)
     throw new PictureError(
       `${info.name}: ${frames} frames of ${width}x${height} pixels are ${((frames * width * height * 4) / 2 ** 30).toFixed(1)} GiB, more than the 1 GiB that is read; ask for fewer frames or a smaller size`,

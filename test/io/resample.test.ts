@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { centerCrop, coverCrop, crop, resize, roundHalfEven, type Filter } from "../../src/io/resample.js";
+import { centerCrop, coverCrop, crop, resize, resizePart, roundHalfEven, type Filter } from "../../src/io/resample.js";
 import { fixturePath } from "../support/fixtures.js";
 
 type Size = readonly [number, number];
@@ -23,6 +23,30 @@ describe("resize", () => {
         expect(Buffer.compare(result.rgba, bytes(expected))).toBe(0);
       },
     );
+
+  it("makes a part as it makes the whole", () => {
+    for (const c of resizes) {
+      const [width, height] = c.new;
+      const box = { left: width >> 2, top: height >> 1, right: Math.max((width >> 2) + 1, width - 1), bottom: height };
+      for (const filter of Object.keys(c.results) as Filter[]) {
+        const p = picture(c.size, c.picture);
+        const [part, cut] = [resizePart(p, width, height, filter, box), crop(resize(p, width, height, filter), box)];
+        expect([part.width, part.height, Buffer.compare(part.rgba, cut.rgba)]).toEqual([cut.width, cut.height, 0]);
+      }
+    }
+  });
+
+  it("covers a square with a strip without making what is cut off", () => {
+    for (const [width, height] of [
+      [1, 2 ** 22],
+      [2 ** 22, 1],
+    ] as const) {
+      const rgba = new Uint8Array(width * height * 4).fill(255);
+      rgba.set([9, 8, 7, 255], 4 * 2 ** 21); // the pixel behind the middle
+      const cut = coverCrop({ width, height, rgba }, 8, 8, "box");
+      expect([...cut.rgba.subarray(4 * 63)]).toEqual([9, 8, 7, 255]);
+    }
+  });
 
   it("gives back a picture of the wanted size", () => {
     const p = picture(resizes[0]!.size, resizes[0]!.picture);

@@ -1,4 +1,4 @@
-// ControlNet and SparseCtrl against diffusers' pipelines (test/reference/pipelines_control.py, pipelines_sparse.py).
+// ControlNet against diffusers' pipeline (test/reference/pipelines_control.py).
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../src/gpu/device.js";
@@ -15,22 +15,19 @@ import { Fixture, fixturePath } from "../support/fixtures.js";
 
 interface Case extends GenerateOptions {
   readonly control?: readonly Required<Pick<ControlOptions, "scale" | "start" | "end">>[];
-  readonly sparse?: { readonly at: readonly number[]; readonly scale: number };
 }
 
 let device: Device;
 let pipeline: AnimateDiffPipeline;
 let controlnet: ControlNetwork;
-let sparse: ControlNetwork;
 beforeAll(async () => {
   device = await testDevice();
   const model = await openFolder(fixturePath("tiny-a"));
   ({ pipeline } = await loadPipeline(device, { model, precision: "f32", encoder: true }));
   controlnet = await loadControl(device, await openFolder(fixturePath("tiny-a-controlnet")), { precision: "f32" });
-  sparse = await loadControl(device, await openFolder(fixturePath("tiny-a-sparse")), { precision: "f32" });
 });
 afterAll(() => {
-  for (const owned of [pipeline, controlnet, sparse]) owned.dispose();
+  for (const owned of [pipeline, controlnet]) owned.dispose();
 });
 
 /** diffusers' f32 result is about 1e-6 from its f64 one. */
@@ -41,7 +38,7 @@ async function differences(
   const fixture = await Fixture.open(file);
   const failures: string[] = [];
   for (const [name, c] of Object.entries(fixture.json<Record<string, Case>>("cases"))) {
-    const { control: _, sparse: __, ...options } = c;
+    const { control: _, ...options } = c;
     const e = await last(pipeline.generate({ ...options, controls: await controlsOf(c, fixture, name) }));
     const l2 = relativeL2(e.latents, await fixture.values(`${name}.latents`));
     const db = psnr(e.frames.rgba, await fixture.values(`${name}.frames`));
@@ -56,15 +53,6 @@ describe("ControlNet", () => {
       const pictures = control.map((_, k) => clipOf(fixture, `${name}.in.control${k === 0 ? "" : `.${k}`}`));
       return (await Promise.all(pictures)).map((frames, k) => ({ ...control[k]!, network: controlnet, frames }));
     });
-    expect(failures).toEqual([]);
-  });
-});
-
-describe("SparseCtrl", () => {
-  it("makes diffusers' pictures in f32", async () => {
-    const failures = await differences("pipelines-sparse.safetensors", async ({ sparse: given }, fixture, name) => [
-      { ...given!, network: sparse, frames: await clipOf(fixture, `${name}.in.control`) },
-    ]);
     expect(failures).toEqual([]);
   });
 });

@@ -17,7 +17,7 @@ from common import FIXTURES, randn, relative, save
 from pipelines import BLUE, RED
 from pipelines_ip import ADAPTER, ENCODER, TEXT
 from runner import Cases, load, run
-from windows import windowed
+from windows import Within, within
 
 STATES, HIDDEN, QUERIES, HEADS, LAYERS = 32, 16, 5, 2, 4  # diffusers' resampler always has 4 layers
 FILES = {"base": ADAPTER.name, "plus": "tiny-a-ip-plus.safetensors", "full-face": "tiny-a-ip-full-face.bin"}
@@ -84,31 +84,13 @@ def spans(pipe, prompts: list[dict], steps: int):
         pipe.unet.forward = forward
 
 
-class Spanned:
-    """A pipeline whose calls run within windows and spans."""
-
-    def __init__(self, pipe, a: dict) -> None:
-        self.__dict__.update(pipe=pipe, a=a)
-
-    def __getattr__(self, name):
-        return getattr(self.pipe, name)
-
-    def __setattr__(self, name, value):
-        setattr(self.pipe, name, value)
-
-    def __call__(self, **kwargs):
-        inside = windowed(self.pipe, self.a["context"], self.a["stride"]) if self.a.get("long") == "window" else contextlib.nullcontext()
-        with inside, spans(self.pipe, self.a["ip"], self.a.get("steps", 4)):
-            return self.pipe(**kwargs)
-
-
-def open_pipe(a: dict, dtype: torch.dtype) -> Spanned:
+def open_pipe(a: dict, dtype: torch.dtype) -> Within:
     encoder = CLIPVisionModelWithProjection.from_pretrained(ENCODER, torch_dtype=torch.float32)
     pipe = load("tiny-a", image_encoder=encoder, feature_extractor=CLIPImageProcessor.from_pretrained(ENCODER))
     pipe.load_ip_adapter([str(FIXTURES)] * len(a["ip"]), subfolder="", weight_name=[FILES[p["kind"]] for p in a["ip"]], image_encoder_folder=None)
     if a.get("long") == "free-noise":
         pipe.enable_free_noise(context_length=a["context"], context_stride=a["stride"])
-    return Spanned(pipe.to(dtype), a)
+    return within(pipe.to(dtype), a, lambda p: spans(p, a["ip"], a.get("steps", 4)))
 
 
 def main() -> None:
@@ -124,9 +106,8 @@ def main() -> None:
             for k, x in enumerate(group):
                 cases.tensors[f"ip-{name}.in.{j}.{k}"] = x[0]
         other = run(pipe, a, more(0, True))[0]
-        pipe.a["ip"] = [p | {"scale": 0.0} for p in a["ip"]]
-        without = run(pipe, a, more(0))[0]
-        pipe.a["ip"] = a["ip"]
+        silent = a | {"ip": [p | {"scale": 0.0} for p in a["ip"]]}
+        without = run(open_pipe(silent, torch.float32), a, more(0))[0]
         print(f"   changes the latents by {relative(without, latents):.3f}; other pictures by {relative(other, latents):.3f}")
         assert relative(without, latents) > 0.02 and relative(other, latents) > 0.001
         if i == 0:

@@ -51,6 +51,9 @@ def main():
                OUT / "training.ckpt")
     torch.save({"image_proj": {"proj.weight": base}, "ip_adapter": {"1.to_k_ip.weight": base.t()}}, OUT / "nested.bin")
     expected("training", state)
+    wrapped = {"controlnet_cond_embedding.weight": base, "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.pos_encoder.pe": base,
+               "down_blocks.0.motion_modules.0.temporal_transformer.transformer_blocks.0.attention_blocks.0.to_q.weight": base}
+    torch.save({"epoch": 1, "controlnet": {f"module.{k}": v for k, v in wrapped.items()}, "animatediff_config": {"unet_use_temporal_attention": False}}, OUT / "sparsectrl-wrapped.ckpt")
     torch.save(state, OUT / "legacy.pt", _use_new_zipfile_serialization=False)
 
 

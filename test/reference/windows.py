@@ -21,8 +21,8 @@ def windowed(pipe, context: int, stride: int):
     waiting: dict = {}
     weights = torch.tensor([min(i, context - 1 - i) + 1.0 for i in range(context)], dtype=unet.dtype)
 
-    def wait(*_, **kwargs):  # until the UNet is evaluated
-        waiting.update(kwargs)
+    def wait(sample, timestep, **kwargs):  # until the UNet is evaluated
+        waiting.update(kwargs, sample=sample, timestep=timestep)
         return [None], None
 
     def evaluate(sample, timestep, encoder_hidden_states, down_block_additional_residuals=None, mid_block_additional_residual=None, **kwargs):
@@ -56,3 +56,28 @@ def windowed(pipe, context: int, stride: int):
         unet.forward = unet_forward
         if control:
             control.forward = control_forward
+
+
+class Within:
+    """A pipeline whose calls run inside of context managers that are made for it."""
+
+    def __init__(self, pipe, *managers) -> None:
+        self.__dict__.update(pipe=pipe, managers=managers)
+
+    def __getattr__(self, name):
+        return getattr(self.pipe, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.pipe, name, value)
+
+    def __call__(self, **kwargs):
+        with contextlib.ExitStack() as stack:
+            for manager in self.managers:
+                stack.enter_context(manager(self.pipe))
+            return self.pipe(**kwargs)
+
+
+def within(pipe, a: dict, *managers) -> Within:
+    """The pipeline as the arguments `a` want it: in windows or not."""
+    window = [lambda p: windowed(p, a["context"], a["stride"])] if a.get("long") == "window" else []
+    return Within(pipe, *window, *managers)

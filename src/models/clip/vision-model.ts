@@ -5,7 +5,7 @@ import { add, cast } from "../../../kernels/elementwise.js";
 import { copyRows } from "../../../kernels/copy.js";
 import { linear, packLinear, type PackedLinear } from "../../../kernels/linear.js";
 import type { Picture } from "../../io/frames.js";
-import { crop, resize } from "../../io/resample.js";
+import { resizePart } from "../../io/resample.js";
 import { Linear } from "../../nn/linear.js";
 import { LayerNorm } from "../../nn/norm.js";
 import type { Parameter, Weights } from "../../nn/weights.js";
@@ -56,9 +56,8 @@ export function clipPixels(picture: Picture, size: number): Float32Array {
   const other = Math.trunc((size * long) / short);
   const rgba = Uint8Array.from(picture.rgba, (v, i) => (i % 4 === 3 ? 255 : v));
   const [w, h] = width <= height ? [size, other] : [other, size];
-  const small = resize({ width, height, rgba }, w, h, "bicubic");
   const [left, top] = [Math.floor((w - size) / 2), Math.floor((h - size) / 2)];
-  const cut = crop(small, { left, top, right: left + size, bottom: top + size });
+  const cut = resizePart({ width, height, rgba }, w, h, "bicubic", { left, top, right: left + size, bottom: top + size });
   return Float32Array.from({ length: size * size * 3 }, (_, i) => {
     const k = i % 3;
     return (cut.rgba[4 * Math.floor(i / 3) + k]! / 255 - MEAN[k]!) / DEVIATION[k]!;

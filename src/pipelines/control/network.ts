@@ -99,7 +99,8 @@ async function openControl(source: Folder | ByteSource): Promise<ControlFiles> {
       );
     if (folder && (await folder.list()).includes("config.json")) {
       await raw.close();
-      return await openComponent(folder);
+      const { config, weights } = await openComponent(folder);
+      return { config, weights: readControlNet(weights) };
     }
     const weights = readControlNet(raw);
     return { config: inferControlConfig(weights), weights };
