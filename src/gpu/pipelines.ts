@@ -4,7 +4,7 @@
 import { GPUValidationError } from "./errors.js";
 import { bindingsOf } from "./wgsl.js";
 
-/** A compiled shader with the layout of its group 0: binding 0 the uniform block (dynamic offset), then storage buffers. */
+/** A compiled shader with the layout of its group 0: binding 0 the uniform block, then storage buffers. */
 export interface Pipeline {
   readonly id: number;
   readonly gpu: GPUComputePipeline;
@@ -72,7 +72,7 @@ export class PipelineCache {
       entries: bindingsOf(code).map(({ binding, type }) => ({
         binding,
         visibility: compute,
-        buffer: { type, hasDynamicOffset: type === "uniform" },
+        buffer: { type },
       })),
     });
     // Errors surface below, with the compiler's messages; without a scope they would be reported a second time.

@@ -11,7 +11,7 @@ import type { ProfileBatch, Profiler } from "./profiler.js";
 import { Staging, type StagingBatch } from "./staging.js";
 import type { Copy, Dispatch, Recording, Upload, Work } from "./work.js";
 
-/** Uniform slots of one batch; each holds one dispatch's parameters. */
+/** Uniform slots of one batch; each holds the parameters of one dispatch that is not of a recording. */
 const SLOTS = 512;
 /** Bytes that one batch uploads at most. */
 const UPLOADS = 32 * 2 ** 20;
@@ -29,9 +29,10 @@ interface Ready {
   readonly kind: "ready";
   readonly dispatch: Dispatch;
   readonly pipeline: Pipeline;
+  /** Its buffers and its own parameters. */
   readonly group: GPUBindGroup;
-  /** Byte offset of its parameters in the uniform buffer of `group`. */
-  readonly offsets: readonly [number];
+  /** In the pace's units. */
+  readonly cost: number;
 }
 
 /** A recording made ready: replaying it costs three calls a dispatch. */
@@ -41,6 +42,15 @@ interface Prepared {
 }
 
 type Item = Dispatch | Ready | Upload | Copy;
+
+/** A run of items that are submitted together, up to `end`. */
+interface Batch {
+  readonly start: number;
+  readonly end: number;
+  readonly dispatches: number;
+  /** What the dispatches cost, in the pace's units. */
+  readonly cost: number;
+}
 
 /** Encodes and submits. One per device; its caller sees to it that runs do not overlap. */
 export class Submitter {
@@ -92,13 +102,13 @@ export class Submitter {
     let previous = Promise.resolve();
     for (let i = 0; i < items.length;) {
       signal?.throwIfAborted();
-      const end = this.#batchEnd(items, i);
-      const done = this.#submit(items, i, end, profiler);
+      const batch = this.#batchFrom(items, i);
+      const done = this.#submit(items, batch, profiler);
       done.catch(() => undefined); // awaited below, unless the run is aborted
       await abort.or(previous);
       check();
       previous = done;
-      i = end;
+      i = batch.end;
     }
     await abort.or(previous);
     signal?.throwIfAborted();
@@ -161,8 +171,8 @@ export class Submitter {
         if (w.kind === "upload") return pieces(w);
         if (w.kind === "copy") return [w];
         const pipeline = this.#pipelines.get(w.code)!;
-        const group = this.#newBindGroup(pipeline, w, uniforms);
-        return [{ kind: "ready", dispatch: w, pipeline, group, offsets: [slot++ * this.#slotBytes] }];
+        const group = this.#newBindGroup(pipeline, w, uniforms, slot++);
+        return [{ kind: "ready", dispatch: w, pipeline, group, cost: this.#pace.cost(w) }];
       });
       prepared = { items, uniforms };
       this.#prepared.set(recording, prepared);
@@ -191,37 +201,38 @@ export class Submitter {
     return items;
   }
 
-  #batchEnd(items: readonly Item[], start: number): number {
+  #batchFrom(items: readonly Item[], start: number): Batch {
     const { budget } = this.#pace;
     let cost = 0;
+    let dispatches = 0;
     let slots = 0;
     let uploads = 0;
-    let i = start;
-    for (; i < items.length; i++) {
-      const w = items[i]!;
+    let end = start;
+    for (; end < items.length; end++) {
+      const w = items[end]!;
       if (w.kind === "copy") continue;
       if (w.kind === "upload") {
         if (uploads > 0 && uploads + w.data.byteLength > UPLOADS) break;
         uploads += w.data.byteLength;
         continue;
       }
-      const c = this.#pace.cost(w.kind === "ready" ? w.dispatch : w);
-      if (slots === SLOTS || (slots > 0 && cost + c > budget)) break;
-      cost += c;
-      slots++;
+      const own = w.kind === "ready" ? w.cost : this.#pace.cost(w);
+      if (slots === SLOTS || (dispatches > 0 && cost + own > budget)) break;
+      cost += own;
+      dispatches++;
+      if (w.kind === "dispatch") slots++;
     }
-    return i;
+    return { start, end, dispatches, cost };
   }
 
-  /** Submits `items[start … end)`; resolves when the device has done them. */
-  async #submit(items: readonly Item[], start: number, end: number, profiler: Profiler | undefined): Promise<void> {
+  /** Submits a batch; resolves when the device has done it. */
+  async #submit(items: readonly Item[], batch: Batch, profiler: Profiler | undefined): Promise<void> {
+    const { dispatches, cost } = batch;
     const encoder = this.#gpu.createCommandEncoder();
     const uploads = this.#staging.batch();
-    let dispatches = 0;
-    for (let i = start; i < end; i++) if (isDispatch(items[i]!)) dispatches++;
     const profile = dispatches > 0 ? profiler?.begin(dispatches) : undefined;
     const time = dispatches > 0 && !profile ? this.#timer?.begin() : undefined;
-    const cost = this.#encode(encoder, items, start, end, uploads, profile, time);
+    this.#encode(encoder, items, batch, uploads, profile, time);
     profile?.resolve(encoder);
     time?.resolve(encoder);
     uploads.seal();
@@ -240,23 +251,20 @@ export class Submitter {
     this.#pace.observe(cost, (await time?.read()) ?? elapsed);
   }
 
-  /** What the batch's dispatches cost, in the pace's units. */
   #encode(
     encoder: GPUCommandEncoder,
     items: readonly Item[],
-    start: number,
-    end: number,
+    { start, end }: Batch,
     uploads: StagingBatch,
     profile: ProfileBatch | undefined,
     time: BatchTime | undefined,
-  ): number {
+  ): void {
     // The last pass begins after the last upload or copy that a dispatch follows.
     let lastPass = end - 1;
     while (lastPass > start && !isDispatch(items[lastPass]!)) lastPass--;
     while (lastPass > start && isDispatch(items[lastPass - 1]!)) lastPass--;
     const stride = this.#slotBytes / 4;
     let slot = 0;
-    let cost = 0;
     let pass: GPUComputePassEncoder | undefined;
     let bound: Pipeline | undefined;
     for (let i = start; i < end; i++) {
@@ -277,14 +285,13 @@ export class Submitter {
       }
       if (pipeline !== bound) pass.setPipeline(pipeline.gpu);
       bound = pipeline;
-      if (w.kind === "ready") pass.setBindGroup(0, w.group, w.offsets);
+      if (w.kind === "ready") pass.setBindGroup(0, w.group);
       else {
         this.#words.set(w.params, slot * stride);
-        pass.setBindGroup(0, this.#bindGroup(pipeline, w), [slot++ * this.#slotBytes]);
+        pass.setBindGroup(0, this.#bindGroup(pipeline, w, slot++));
       }
       const [x, y, z] = dispatch.workgroups;
       pass.dispatchWorkgroups(x, y, z);
-      cost += this.#pace.cost(dispatch);
       if (profile) {
         pass.end();
         pass = undefined;
@@ -292,27 +299,27 @@ export class Submitter {
     }
     pass?.end();
     if (slot > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#words, 0, slot * stride);
-    return cost;
   }
 
-  #bindGroup(pipeline: Pipeline, d: Dispatch): GPUBindGroup {
-    let key = `${pipeline.id}`;
+  #bindGroup(pipeline: Pipeline, d: Dispatch, slot: number): GPUBindGroup {
+    let key = `${pipeline.id}@${slot}`;
     for (const b of d.bindings) key += `|${b.buffer.id}:${b.offset}:${b.size}`;
     let group = this.#bindGroups.get(key);
     if (!group) {
       if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-      group = this.#newBindGroup(pipeline, d, this.#uniforms);
+      group = this.#newBindGroup(pipeline, d, this.#uniforms, slot);
       this.#bindGroups.set(key, group);
     }
     return group;
   }
 
-  #newBindGroup(pipeline: Pipeline, d: Dispatch, uniforms: GPUBuffer): GPUBindGroup {
+  /** A dispatch's buffers, and its parameters in a slot of `uniforms`: without dynamic offsets, which cost a third more. */
+  #newBindGroup(pipeline: Pipeline, d: Dispatch, uniforms: GPUBuffer, slot: number): GPUBindGroup {
     return this.#gpu.createBindGroup({
       label: d.label,
       layout: pipeline.layout,
       entries: [
-        { binding: 0, resource: { buffer: uniforms, offset: 0, size: this.#slotBytes } },
+        { binding: 0, resource: { buffer: uniforms, offset: slot * this.#slotBytes, size: this.#slotBytes } },
         ...d.bindings.map(({ buffer, offset, size }, i) => ({
           binding: i + 1,
           resource: { buffer: gpuOf(buffer), offset, size },
