@@ -12,6 +12,7 @@ interface Queries {
 export class BatchTimer {
   readonly #gpu: GPUDevice;
   readonly #free: Queries[] = [];
+  #made = 0;
 
   private constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
@@ -23,6 +24,8 @@ export class BatchTimer {
   }
 
   begin(): BatchTime {
+    // Two batches are in flight at most, and then the first to come has allocated for both.
+    if (this.#made < 2) this.#free.push(this.#create(), this.#create());
     const queries = this.#free.pop() ?? this.#create();
     return new BatchTime(queries, () => this.#free.push(queries));
   }
@@ -34,6 +37,7 @@ export class BatchTimer {
   }
 
   #create(): Queries {
+    this.#made++;
     return {
       set: this.#gpu.createQuerySet({ label: "batch time", type: "timestamp", count: 2 }),
       // GPUBufferUsage: QUERY_RESOLVE | COPY_SRC, and MAP_READ | COPY_DST

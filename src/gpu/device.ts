@@ -212,6 +212,8 @@ export class Device implements Disposable {
       [Symbol.dispose]: dispose,
     };
     this.#recorded.set(recording, counts);
+    this.#queue.length = start;
+    this.#record({ kind: "replay", recording });
     return { result, recording };
   }
 

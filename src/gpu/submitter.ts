@@ -8,6 +8,7 @@ import { Pace } from "./pace.js";
 import type { Pipeline, PipelineCache } from "./pipelines.js";
 import type { PoolBuffer } from "./pool.js";
 import type { ProfileBatch, Profiler } from "./profiler.js";
+import { ReadBack } from "./read-back.js";
 import { Staging, type StagingBatch } from "./staging.js";
 import type { Copy, Dispatch, Recording, Upload, Work } from "./work.js";
 
@@ -59,6 +60,7 @@ export class Submitter {
   readonly #pace: Pace;
   readonly #timer: BatchTimer | undefined;
   readonly #staging: Staging;
+  readonly #readBack: ReadBack;
   readonly #uniforms: GPUBuffer;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #slotBytes: number;
@@ -75,6 +77,7 @@ export class Submitter {
     this.#pace = new Pace(capabilities);
     this.#timer = BatchTimer.for(gpu);
     this.#staging = new Staging(gpu);
+    this.#readBack = new ReadBack(gpu);
     this.#slotBytes = Math.max(256, capabilities.alignment);
     this.#words = new Uint32Array((SLOTS * this.#slotBytes) / 4);
     this.#uniforms = this.#uniformBuffer(SLOTS);
@@ -115,19 +118,8 @@ export class Submitter {
   }
 
   /** Copies a range out of a buffer. */
-  async read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
-    const size = Math.ceil(bytes / 4) * 4;
-    // GPUBufferUsage.MAP_READ | COPY_DST
-    const staging = this.#gpu.createBuffer({ label: "read back", size, usage: 0x01 | 0x08 });
-    try {
-      const encoder = this.#gpu.createCommandEncoder();
-      encoder.copyBufferToBuffer(gpuOf(buffer), offset, staging, 0, size);
-      this.#gpu.queue.submit([encoder.finish()]);
-      await staging.mapAsync(1);
-      return staging.getMappedRange().slice(0, bytes);
-    } finally {
-      staging.destroy();
-    }
+  read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    return this.#readBack.read(gpuOf(buffer), offset, bytes);
   }
 
   /** A recording that will not run again. Call it when none of its replays is outstanding. */
@@ -144,6 +136,7 @@ export class Submitter {
   dispose(): void {
     for (const recording of this.#prepared.keys()) this.forget(recording);
     this.#staging.dispose();
+    this.#readBack.dispose();
     this.#timer?.dispose();
     this.#uniforms.destroy();
     this.#bindGroups.clear();

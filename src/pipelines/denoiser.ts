@@ -79,6 +79,7 @@ export class Denoiser implements Disposable {
   /** The prediction for the clip while windows are added to it, and the frames that have any yet. */
   #output: Tensor | undefined;
   readonly #covered = new Set<number>();
+  #begun = false;
 
   constructor(options: DenoiserOptions) {
     const { slots, dtype, conditioning, settings, windows } = options;
@@ -103,7 +104,9 @@ export class Denoiser implements Disposable {
 
   /** Records the network's evaluation `index` on one window; its prediction is added to the clip's. */
   evaluate(index: number, window: Window): void {
-    const { dtype, settings, slots } = this.#options;
+    const { dtype, settings, slots, scheduler } = this.#options;
+    if (!this.#begun) slots.reserve(scheduler.timesteps.map((_, i) => scheduler.plan(i)));
+    this.#begun = true;
     const prediction = this.#device.scope(() => {
       this.#feed(index, window);
       const eps = this.#network(index);

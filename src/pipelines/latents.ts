@@ -5,6 +5,9 @@ import type { Device } from "../gpu/device.js";
 import type { Slot, StepPlan } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 
+/** Tensors of the latents' size that a step needs beside the slots: the scaled sample, the prediction. */
+const PASSING = 2;
+
 /** torch's `[1, c, f, h, w]` to the engine's `[f, h, w, c]`, or back. */
 export function toChannelsLast(x: Float32Array, [c, f, h, w]: readonly [number, number, number, number]): Float32Array {
   const y = new Float32Array(x.length);
@@ -78,6 +81,26 @@ export class LatentSlots implements Disposable {
   restore(values: ReadonlyMap<Slot, Float32Array>): void {
     this.clear();
     for (const [slot, v] of values) this.set(slot, Tensor.from(this.#device, v, this.shape, "f32", slot));
+  }
+
+  /** Puts memory aside for a sampler's busiest step, so that its later steps, which hold more than the first, allocate nothing. */
+  reserve(plans: readonly StepPlan[]): void {
+    const held = new Set<Slot>(["sample"]);
+    let most = 0;
+    for (const { drawsNoise, assignments } of plans) {
+      held.add("output");
+      if (drawsNoise) held.add("noise");
+      for (const { to } of assignments) {
+        most = Math.max(most, held.size + 1); // the new value beside the old ones
+        held.add(to);
+      }
+      held.delete("output");
+      held.delete("noise");
+    }
+    const spare = Array.from({ length: most + PASSING }, () =>
+      Tensor.empty(this.#device, this.shape, "f32", "latents"),
+    );
+    for (const t of spare) t.dispose();
   }
 
   /** Empties all slots: a run begins anew. */
