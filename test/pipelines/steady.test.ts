@@ -14,7 +14,7 @@ import { movingSquare } from "../io/clip.js";
 import { fixturePath } from "../support/fixtures.js";
 import { nullDevice } from "../support/null-device.js";
 
-const RUNS = Number(process.env["LEAK_RUNS"] ?? 20);
+const RUNS = Number(process.env["LEAK_RUNS"] ?? 2);
 
 let gpu: Awaited<ReturnType<typeof nullDevice>>;
 let pipeline: AnimateDiffPipeline;
@@ -22,6 +22,7 @@ let pipeline: AnimateDiffPipeline;
 let animated: AnimateDiffPipeline;
 let streamed: AnimateDiffPipeline;
 let network: ControlNetwork;
+let sparse: ControlNetwork;
 let adapter: IPAdapter;
 const file = (name: string) => memorySource(name, readFileSync(fixturePath(name)));
 beforeAll(async () => {
@@ -33,6 +34,7 @@ beforeAll(async () => {
   ({ pipeline: animated } = await loadPipeline(device, { model, motion, precision: "f32" }));
   ({ pipeline: streamed } = await loadPipeline(device, { model, weights: "int8", lowMemory: true }));
   network = await loadControl(device, await openFolder(fixturePath("tiny-a-controlnet")), { precision: "f32" });
+  sparse = await loadControl(device, await openFolder(fixturePath("tiny-a-sparse")), { precision: "f32" });
   adapter = await loadIPAdapter(device, pipeline.parts.unet, {
     adapter: file("tiny-a-ip-adapter.safetensors"),
     encoder: await openFolder(fixturePath("tiny-a-ip-encoder")),
@@ -40,7 +42,7 @@ beforeAll(async () => {
   });
 });
 afterAll(() => {
-  for (const owned of [adapter, network, streamed, animated, pipeline]) owned.dispose();
+  for (const owned of [adapter, sparse, network, streamed, animated, pipeline]) owned.dispose();
   gpu.device.dispose();
 });
 
@@ -67,11 +69,9 @@ it.each<[string, () => Promise<number>]>([
   ["8-bit weights, streamed", () => run(streamed, RUN)],
   ["video to video", () => run(pipeline, { ...RUN, video: movingSquare(16, 16, 6), strength: 1 })],
   ["image to video", () => run(animated, { ...RUN, image: picture })],
-  [
-    "ControlNet",
-    () =>
-      run(pipeline, { ...RUN, controls: [{ network, frames: movingSquare(16, 16, 6), start: 0, end: 1, scale: 1 }] }),
-  ],
+  ["ControlNet", () => run(pipeline, { ...RUN, controls: [{ network, frames: movingSquare(16, 16, 6) }] })],
+  ["SparseCtrl", () => run(pipeline, { ...RUN, controls: [{ network: sparse, frames: picture, at: [0] }] })],
+  ["regional prompts", () => run(pipeline, { ...RUN, regions: [{ prompt: "x", area: [0, 0, 0.5, 1] }] })],
   ["IP-Adapter", () => run(pipeline, { ...RUN, imagePrompts: [{ adapter, images: [picture], scale: 0.5 }] })],
   ["FreeNoise", () => run(pipeline, { ...RUN, long: "free-noise", context: 4, stride: 2 })],
   ["context windows", () => run(pipeline, WINDOWS)],
