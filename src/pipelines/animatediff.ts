@@ -10,12 +10,13 @@ import type { CLIPTextModel } from "../models/clip/text-model.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { vaeFactor } from "../models/vae/config.js";
-import { lastNoiseLevel, makeScheduler, type Scheduler, type SchedulerConfig } from "../schedulers/index.js";
+import { lastNoiseLevel, makeScheduler, type SchedulerConfig, type SchedulerOptions } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import type { Condition } from "./condition.js";
 import type { ImageEncoder } from "./control/image.js";
 import { makeConditions, settleInputs, textReaders } from "./control/conditions.js";
+import { Course, iterationSteps } from "./course.js";
 import { Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
 import { Clock, denoise } from "./denoising.js";
 import type { Frames, GenerationEvent } from "./events.js";
@@ -97,9 +98,13 @@ export class AnimateDiffPipeline implements Disposable {
     return settle(options, this.limits);
   }
 
-  /** The sampler of a run. */
-  scheduler(s: Settings): Scheduler {
-    return makeScheduler(s.scheduler, this.#schedulerConfig(s), schedulerSteps(s), schedulerOptions(s));
+  /** The steps of a run. */
+  scheduler(s: Settings): Course {
+    const make = (steps: number, options: SchedulerOptions) =>
+      makeScheduler(s.scheduler, this.#schedulerConfig(s), steps, options);
+    const first = make(schedulerSteps(s), schedulerOptions(s));
+    const own = iterationSteps(s)?.map((steps) => make(steps, schedulerOptions({ ...s, enforceSteps: false })));
+    return new Course(first, own ?? Array.from({ length: Math.max(1, s.freeInit) }, () => first));
   }
 
   /** Latents `[frames, h, w, 4]` of a run. */
@@ -127,12 +132,12 @@ export class AnimateDiffPipeline implements Disposable {
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
-    const windows = scheduler.timesteps.flatMap((_, i) => windowSchedule(s)(i));
+    const windows = scheduler.timesteps.flatMap((_, i) => windowSchedule(s)(scheduler.indexOf(i)));
     const window = windows[0]!.frames.length;
     const inputs = settleInputs(options, {
       ...s,
       factor: this.limits.factor,
-      steps: scheduler.timesteps.length,
+      steps: scheduler.counts[0]!,
       window,
       unet: this.parts.unet.config,
       dtype: this.parts.dtype,
@@ -167,6 +172,7 @@ export class AnimateDiffPipeline implements Disposable {
       window,
       whole: windows.every((w) => isWhole(w, s.frames)),
       timesteps: scheduler.timesteps,
+      steps: scheduler.counts,
       regionTexts: conditioning.regions,
       generator,
       finite: (c, stage) => this.#finite(c, stage, signal),
@@ -174,18 +180,18 @@ export class AnimateDiffPipeline implements Disposable {
     for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
     const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, conditions));
     const encoding = new Clock();
-    const noise = options.video ? undefined : initialNoise(generator, slots.shape, s);
-    if (options.resume) {
-      slots.restore(options.resume.slots);
-      generator.setState(options.resume.generator);
-    } else
-      slots.upload(
-        "sample",
-        noise?.map((v) => v * scheduler.initNoiseSigma) ??
-          (await videoLatents(this.parts, options.video!, s, scheduler, generator, (counted) =>
-            this.#finite(counted, "the VAE encoder", signal),
-          )),
+    const { resume } = options;
+    // What a run begins with; FreeInit's iterations want it again, also in a run that goes on.
+    let initial: Float32Array | undefined;
+    if (!options.video) initial = initialNoise(generator, slots.shape, s);
+    else if (!resume || s.freeInit > 1)
+      initial = await videoLatents(this.parts, options.video, s, scheduler, generator, (counted) =>
+        this.#finite(counted, "the VAE encoder", signal),
       );
+    if (resume) {
+      slots.restore(resume.slots);
+      generator.setState(resume.generator);
+    } else slots.upload("sample", options.video ? initial! : initial!.map((v) => v * scheduler.initNoiseSigma));
     await vae.store.rest();
     const video = encoding.lap();
     device.trim();
@@ -197,7 +203,7 @@ export class AnimateDiffPipeline implements Disposable {
       denoiser,
       slots,
       generator,
-      noise,
+      initial,
       lastLevel: lastNoiseLevel(this.#schedulerConfig(s)),
       run,
       done: options.resume?.done ?? 0,
@@ -244,13 +250,14 @@ export class AnimateDiffPipeline implements Disposable {
   /** The loop's body for a run; `conditions` stay the caller's. */
   denoiser(
     settings: Settings,
-    scheduler: Scheduler,
+    scheduler: Course,
     conditioning: Conditioning,
     slots: LatentSlots,
     conditions: readonly Condition[] = [],
   ): Denoiser {
     const { unet, dtype } = this.parts;
-    const windows = windowSchedule(settings);
+    const schedule = windowSchedule(settings);
+    const windows = (step: number) => schedule(scheduler.indexOf(step));
     return new Denoiser({ unet, dtype, settings, scheduler, conditioning, conditions, windows, slots });
   }
 

@@ -2,9 +2,9 @@
 // step; can be stopped there and go on from a saved state.
 
 import type { Device } from "../gpu/device.js";
-import type { Scheduler } from "../schedulers/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { TorchGenerator } from "../tensor/torch-generator.js";
+import type { Course } from "./course.js";
 import type { Denoiser } from "./denoiser.js";
 import type { Frames, StepEvent, WindowEvent } from "./events.js";
 import { reinitialise } from "./free-init.js";
@@ -16,13 +16,13 @@ import type { RunState } from "./run-state.js";
 export interface Denoising {
   readonly device: Device;
   readonly settings: Settings;
-  readonly scheduler: Scheduler;
+  readonly scheduler: Course;
   readonly denoiser: Denoiser;
   /** Hold the first sample, or what a resumed run had. */
   readonly slots: LatentSlots;
   readonly generator: TorchGenerator;
-  /** The noise that the run began with, torch's layout, of unit level; FreeInit needs it. */
-  readonly noise: Float32Array | undefined;
+  /** What the run began with, torch's layout: noise of unit level, or a video's noised latents; FreeInit needs it. */
+  readonly initial: Float32Array | undefined;
   /** Signal and noise at the last training timestep. */
   readonly lastLevel: { readonly alpha: number; readonly sigma: number };
   /** What determines the run's result, for states. */
@@ -35,33 +35,26 @@ export interface Denoising {
   preview(latents: Tensor): Promise<Frames>;
 }
 
-/** Steps of a run over all its FreeInit iterations. */
-export function stepsOf(settings: Settings, scheduler: Scheduler): number {
-  return Math.max(1, settings.freeInit) * scheduler.timesteps.length;
-}
-
 /** Denoises the slots' `sample`. */
 export async function* denoise(run: Denoising): AsyncGenerator<StepEvent | WindowEvent, void, undefined> {
-  const { settings, scheduler, denoiser, slots, generator, signal } = run;
+  const { scheduler, denoiser, slots, generator, signal } = run;
   const { timesteps } = scheduler;
-  const steps = stepsOf(settings, scheduler);
-  const windowsOf = (step: number) => denoiser.windows(step % timesteps.length);
+  const steps = timesteps.length;
   const size = slots.shape.reduce((n, d) => n * d, 1);
   let allWindows = 0;
   let windowsDone = 0;
   for (let step = 0; step < steps; step++) {
-    allWindows += windowsOf(step).length;
-    if (step < run.done) windowsDone += windowsOf(step).length;
+    allWindows += denoiser.windows(step).length;
+    if (step < run.done) windowsDone += denoiser.windows(step).length;
   }
   for (let step = run.done; step < steps; step++) {
-    const index = step % timesteps.length;
-    const timestep = timesteps[index]!;
+    const timestep = timesteps[step]!;
     let earlier = 0; // time of the step's windows; what the consumer does between them does not count
     let clock = new Clock();
-    if (index === 0 && step > 0) await beginAnew(run);
-    const windows = windowsOf(step);
+    if (scheduler.indexOf(step) === 0 && step > 0) await beginAnew(run);
+    const windows = denoiser.windows(step);
     for (const window of windows) {
-      denoiser.evaluate(index, window);
+      denoiser.evaluate(step, window);
       windowsDone++;
       if (windows.length === 1) continue;
       await run.device.drain(signal);
@@ -70,8 +63,8 @@ export async function* denoise(run: Denoising): AsyncGenerator<StepEvent | Windo
       yield { type: "window", index: step, done: windowsDone, count: allWindows, seconds };
       clock = new Clock();
     }
-    if (scheduler.plan(index).drawsNoise) slots.upload("noise", generator.randn(size));
-    using check = denoiser.step(index);
+    if (scheduler.plan(step).drawsNoise) slots.upload("noise", generator.randn(size));
+    using check = denoiser.step(step);
     await run.finite(check, `the UNet at step ${step + 1} (timestep ${timestep})`);
     yield {
       type: "step",
@@ -92,13 +85,13 @@ export async function* denoise(run: Denoising): AsyncGenerator<StepEvent | Windo
 }
 
 /** FreeInit: the next run's first sample from the last one's clip. */
-async function beginAnew({ slots, scheduler, generator, noise, lastLevel, settings }: Denoising): Promise<void> {
-  if (!noise) throw new Error("FreeInit needs a run that began with noise");
+async function beginAnew({ slots, scheduler, generator, initial, lastLevel, settings }: Denoising): Promise<void> {
+  if (!initial) throw new Error("FreeInit needs what the run began with");
   const [f, h, w, c] = slots.shape;
   const next = reinitialise([c, f, h, w], {
     clean: fromChannelsLast(await slots.get("sample").read(), c),
-    initial: noise,
-    fresh: generator.randn(noise.length),
+    initial,
+    fresh: generator.randn(initial.length),
     signal: lastLevel.alpha,
     noise: lastLevel.sigma,
     filter: settings.freeInitFilter,

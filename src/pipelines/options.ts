@@ -6,6 +6,7 @@ import type { Clip } from "../io/frames.js";
 import type { SchedulerName, SchedulerOptions } from "../schedulers/index.js";
 import { I2V_SCHEDULE } from "./control/image.js";
 import type { ControlInputs } from "./control/conditions.js";
+import { checkIterations } from "./course.js";
 import { settleLong, type LongOptions, type LongSettings } from "./long.js";
 import type { RunState } from "./run-state.js";
 
@@ -121,6 +122,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   if (!Number.isFinite(s.guidance) || s.guidance < 0)
     throw new Error(`guidance is ${s.guidance}, expected a number of 0 or more (1 is none)`);
   checkVideo(o, s);
+  checkIterations(s);
   const multiple = Math.max(8, factor);
   for (const side of ["width", "height"] as const) {
     wholeNumber(s[side], side, multiple, 8192);
@@ -138,7 +140,7 @@ export function settle(o: GenerateOptions, model: ModelLimits): Settings {
   return s;
 }
 
-function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps, frames, freeInit }: Settings): void {
+function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps, frames }: Settings): void {
   if (!video) {
     if (strength !== undefined || enforceSteps === true)
       throw new Error("strength and enforceSteps belong to video to video, and there is no video; leave them out");
@@ -148,7 +150,6 @@ function checkVideo({ video, enforceSteps }: GenerateOptions, { strength, steps,
     throw new Error(
       `strength is ${strength}, expected a number above 0 (which would change nothing) to 1 (which keeps almost nothing of the video)`,
     );
-  if (freeInit > 1) throw new Error("freeInit begins with noise, video to video with a video; leave one of them out");
   if (video.count !== frames)
     throw new Error(
       `the video has ${video.count} frames, but ${frames} are asked for; bring it to that number first (sampleVideo)`,

@@ -6,7 +6,6 @@ import { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
 import { buildModels, SD15_ANIMATELCM, type ModelConfigs, type ModelStorage } from "./build.js";
-import { stepsOf } from "./denoising.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
@@ -177,10 +176,9 @@ export function planOn(
   stage("denoise", () => {
     slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
     using denoiser = pipeline.denoiser(s, scheduler, conditioning, slots);
-    for (let step = 0; step < stepsOf(s, scheduler); step++) {
-      const index = step % scheduler.timesteps.length;
-      if (scheduler.plan(index).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
-      denoiser.record(index).dispose();
+    for (let step = 0; step < scheduler.timesteps.length; step++) {
+      if (scheduler.plan(step).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
+      denoiser.record(step).dispose();
     }
   });
   stage("decode", () => {

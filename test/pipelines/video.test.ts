@@ -2,13 +2,15 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device } from "../../src/gpu/device.js";
-import type { Clip } from "../../src/io/frames.js";
+import { memorySource } from "../../src/io/byte-source.js";
 import { openFolder } from "../../src/io/node-file.js";
-import type { AnimateDiffPipeline, FramesEvent, GenerationEvent } from "../../src/pipelines/animatediff.js";
+import type { AnimateDiffPipeline, FramesEvent } from "../../src/pipelines/animatediff.js";
 import { loadPipeline } from "../../src/pipelines/load.js";
 import type { GenerateOptions } from "../../src/pipelines/options.js";
 import { planPipeline } from "../../src/pipelines/plan.js";
+import { decodeRunState, encodeRunState, type RunState } from "../../src/pipelines/run-state.js";
 import { relativeL2 } from "../support/allclose.js";
+import { clipOf, last, psnr } from "../support/clips.js";
 import { testDevice } from "../support/device.js";
 import { Fixture, fixturePath } from "../support/fixtures.js";
 import { movingSquare } from "../io/clip.js";
@@ -24,40 +26,18 @@ beforeAll(async () => {
 });
 afterAll(() => pipeline.dispose());
 
-async function last(events: AsyncIterable<GenerationEvent>): Promise<FramesEvent> {
-  let frames: FramesEvent | undefined;
-  for await (const e of events) if (e.type === "frames") frames = e;
-  return frames!;
-}
-
-/** Peak signal-to-noise ratio in dB between 8-bit pictures: RGBA against RGB. */
-function psnr(rgba: Uint8Array, rgb: ArrayLike<number>): number {
-  let error = 0;
-  for (let p = 0; p < rgba.length / 4; p++)
-    for (let k = 0; k < 3; k++) error += (rgba[4 * p + k]! - rgb[3 * p + k]!) ** 2;
-  return 10 * Math.log10(255 ** 2 / Math.max(error / rgb.length, 1e-12));
-}
-
-async function clipOf(name: string): Promise<Clip> {
-  const [count = 0, height = 0, width = 0] = fixture.shape(name);
-  const rgb = await fixture.values(name);
-  const rgba = new Uint8Array(count * height * width * 4).fill(255);
-  for (let p = 0; p < rgb.length / 3; p++) for (let k = 0; k < 3; k++) rgba[4 * p + k] = rgb[3 * p + k]!;
-  return { width, height, count, rgba };
-}
-
 const SMALL: GenerateOptions = { prompt: "a red circle", width: 32, height: 24, steps: 4 };
 const video = movingSquare(32, 24, 3);
 
 describe("video to video", () => {
-  it("makes diffusers' pictures in f32, in every case", async () => {
+  it("makes diffusers' pictures in f32, in every case: strengths, FreeInit, FreeNoise, windows, chunks", async () => {
     const cases = Object.entries(fixture.json<Record<string, GenerateOptions>>("cases"));
-    expect(cases.length).toBeGreaterThanOrEqual(6);
+    expect(cases.length).toBe(11);
     const failures: string[] = [];
     for (const [name, c] of cases) {
       const { originalSteps, ...rest } = c;
       const options = rest.scheduler === "ddim" || originalSteps === undefined ? rest : { ...rest, originalSteps };
-      const e = await last(pipeline.generate({ ...options, video: await clipOf(`${name}.in.video`) }));
+      const e = await last(pipeline.generate({ ...options, video: await clipOf(fixture, `${name}.in.video`) }));
       const l2 = relativeL2(e.latents, await fixture.values(`${name}.latents`));
       const db = psnr(e.frames.rgba, await fixture.values(`${name}.frames`));
       if (!(l2 <= 1e-4) || !(db >= 60)) failures.push(`${name}: latents ${l2.toExponential(2)}, ${db.toFixed(1)} dB`);
@@ -80,6 +60,38 @@ describe("video to video", () => {
       [7, 1],
     ] as const)
       expect(timesteps({ steps, strength, enforceSteps: true, scheduler: "ddim" })).toHaveLength(steps);
+  });
+
+  it("takes a share of the steps in each iteration of FreeInit, as diffusers", () => {
+    const course = (o: Partial<GenerateOptions>) => pipeline.scheduler(pipeline.settle({ ...SMALL, video, ...o }));
+    const three = course({ steps: 10, strength: 0.8, freeInit: 3 }); // 8 steps of 10; 6 of 8; 4 of 6; 3 of 4
+    expect([three.counts, three.timesteps.length]).toEqual([[6, 4, 3], 13]);
+    expect(three.timesteps.map((_, step) => three.indexOf(step))).toEqual([0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 0, 1, 2]);
+    expect(course({ steps: 3, strength: 1, freeInit: 2 }).counts).toEqual([3, 3]);
+  });
+
+  it.each<[string, Partial<GenerateOptions>, number]>([
+    ["plain", {}, 1],
+    ["FreeInit", { freeInit: 2, steps: 6 }, 4],
+    [
+      "windows and FreeInit under guidance",
+      { freeInit: 2, steps: 6, long: "window", context: 2, stride: 1, guidance: 2 },
+      2,
+    ],
+    ["FreeNoise", { long: "free-noise", context: 2, stride: 1 }, 2],
+  ])("goes on after an interruption to the same bits: %s", async (_, change, steps) => {
+    const options = { ...SMALL, width: 16, height: 16, video: movingSquare(16, 16, 3), ...change };
+    const states: RunState[] = [];
+    let whole: FramesEvent | undefined;
+    for await (const e of pipeline.generate(options)) {
+      if (e.type === "step") states.push(await e.state());
+      else if (e.type === "frames") whole = e;
+    }
+    const resume = await decodeRunState(memorySource("state", encodeRunState(states[steps - 1]!)));
+    const resumed = await last(pipeline.generate({ ...options, resume }));
+    expect(resumed.latents).toEqual(whole!.latents);
+    const other = pipeline.generate({ ...options, video: movingSquare(16, 16, 4), frames: 4, resume });
+    await expect(last(other)).rejects.toThrow(/is of another run: its (frames|video) was/);
   });
 
   it("takes pictures of another size", async () => {
@@ -115,6 +127,14 @@ describe("refuses", () => {
     [{ video, strength: 1.5 }, "strength is 1.5"],
     [{ video, strength: Number.NaN }, "strength is NaN"],
     [{ video, strength: 0.2 }, "strength 0.2 of 4 steps leaves no step to run; take at least 5 steps"],
+    [
+      { video, freeInit: 3 },
+      "takes the share 0.8 of the steps in every iteration anew, as diffusers does: of 4 steps the 3 iterations would run 2, 1, 0",
+    ],
+    [
+      { video, freeInit: 2, scheduler: "euler" },
+      "works with the samplers lcm, tcd, ddim, dpm, dpm++, dpm++-sde, unipc, not with euler",
+    ],
     [{ video, frames: 4 }, "the video has 3 frames, but 4 are asked for"],
     [{ video: { ...video, rgba: video.rgba.subarray(4) } }, "a clip of 3 frames of 32x24 takes 9216 bytes, got 9212"],
     [{ strength: 0.5 }, "strength and enforceSteps belong to video to video, and there is no video"],

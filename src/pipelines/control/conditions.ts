@@ -50,6 +50,8 @@ export interface ConditionedRun {
   readonly window: number;
   readonly whole: boolean;
   readonly timesteps: readonly number[];
+  /** Steps of each FreeInit iteration; parts of the steps are counted in each anew. */
+  readonly steps: readonly number[];
   /** Keys and values of the regions' texts; they outlive the conditions. */
   readonly regionTexts: readonly TextKeyValues[];
   /** The run's noise; drawn from before the first sample is. */
@@ -126,7 +128,7 @@ function controlCondition(
   network: ControlNetModel,
   run: ConditionedRun,
 ): ControlCondition {
-  const { device, dtype, settings, vae, window, timesteps } = run;
+  const { device, dtype, settings, vae, window, timesteps, steps } = run;
   const factor = vaeFactor(vae.config);
   return new ControlCondition(device, {
     network,
@@ -136,6 +138,7 @@ function controlCondition(
     start,
     end,
     timesteps,
+    steps,
     clips: settings.guidance > 1 ? 2 : 1,
     window: [window, settings.height / factor, settings.width / factor],
   });

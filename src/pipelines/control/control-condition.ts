@@ -28,6 +28,8 @@ export interface ControlConditionOptions extends Span {
   /** Frames that are evaluated together, and the latents' size. */
   readonly window: readonly [frames: number, h: number, w: number];
   readonly timesteps: readonly number[];
+  /** Of each iteration. */
+  readonly steps: readonly number[];
 }
 
 export class ControlCondition implements Condition {
@@ -82,7 +84,7 @@ export class ControlCondition implements Condition {
   }
 
   active(index: number): boolean {
-    return this.#o.scale !== 0 && inSpan(this.#o, index, this.#o.timesteps.length);
+    return this.#o.scale !== 0 && inSpan(this.#o, index, this.#o.steps);
   }
 
   feed(index: number, frames: readonly number[]): void {

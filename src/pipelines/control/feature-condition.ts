@@ -17,7 +17,7 @@ export interface FeatureConditionOptions extends Span {
   readonly window: number;
   readonly whole: boolean;
   /** Evaluations of the run. */
-  readonly steps: number;
+  readonly steps: readonly number[];
   /** Maps that are computed: one a frame, or one for all. */
   readonly count: number;
   /** Maps computed at once. */

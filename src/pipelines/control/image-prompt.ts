@@ -51,12 +51,12 @@ class ImagePromptCondition implements Condition {
   readonly crossAttentions = [];
   readonly #attention: ReadonlyMap<CrossAttention, AttentionAddition>;
   readonly #span: Span & { readonly scale: number };
-  readonly #steps: number;
+  readonly #steps: readonly number[];
 
   constructor(
     attention: ReadonlyMap<CrossAttention, AttentionAddition>,
     span: Span & { readonly scale: number },
-    steps: number,
+    steps: readonly number[],
   ) {
     this.#attention = attention;
     this.#span = span;
@@ -82,7 +82,7 @@ class ImagePromptCondition implements Condition {
 
 /** Encodes the pictures and computes the layers' keys and values; under guidance those of no picture first. */
 export async function imagePromptCondition(p: ImagePromptSettings, run: ConditionedRun): Promise<Condition> {
-  const { device, settings, timesteps } = run;
+  const { device, settings, steps } = run;
   const { adapter } = p;
   if (adapter.unet !== run.unet)
     throw new Error(`${adapter.name} was loaded for another model's UNet; load it for this one (loadIPAdapter)`);
@@ -107,7 +107,7 @@ export async function imagePromptCondition(p: ImagePromptSettings, run: Conditio
   await run.finite(check, `the image encoder of ${adapter.name}`);
   check.dispose();
   await adapter.rest();
-  return new ImagePromptCondition(attention, p, timesteps.length);
+  return new ImagePromptCondition(attention, p, steps);
 }
 
 /** Tokens `[1, n, width]` of several pictures, one after another. */

@@ -77,7 +77,7 @@ export async function imageCondition(
   { image, encoder, motionScale }: ImageSettings,
   run: ConditionedRun,
 ): Promise<FeatureCondition> {
-  const { device, dtype, settings, vae, window, whole, timesteps, generator } = run;
+  const { device, dtype, settings, vae, window, whole, steps, generator } = run;
   const { frames } = settings;
   const clip = coverClip({ ...image, count: 1 }, settings.width, settings.height);
   const { latentChannels: c, scalingFactor } = vae.config;
@@ -96,7 +96,7 @@ export async function imageCondition(
     to: "features",
     window,
     whole,
-    steps: timesteps.length,
+    steps,
     count: frames,
     batch: BATCH,
   });

@@ -20,9 +20,8 @@ export function t2iCondition(
   model: T2IAdapterModel,
   run: ConditionedRun,
 ): { readonly condition: FeatureCondition; readonly check: Tensor } {
-  const { device, dtype, settings, window, whole, timesteps } = run;
+  const { device, dtype, settings, window, whole, steps } = run;
   const clip = coverClip(frames, settings.width, settings.height);
-  const steps = timesteps.length;
   const options = { to: "outputs", window, whole, steps, count: clip.count, batch: BATCH } as const;
   const condition = new FeatureCondition({ ...options, scale, start, end });
   const { pictureChannels, factor, inChannels } = model.config;
