@@ -5,7 +5,7 @@ added in each down block after the last layer's attention, before its motion mod
 motion norm. `tiny-a-i2v/` has a MotionAdapter's config.json and motion modules under AnimateDiff's own names with `img_encoder.*`
 beside them, without positions. As pipelines.py, with the picture as `<case>.in.image` u8 [H, W, 3] and the maps of frames 0 and 1 as
 `<case>.features.<level>`, made of `<case>.z`. `<case>.bytes` are the frames cut off instead of rounded, as AnimateLCM's code has them
-before it matches colours (OpenCV's part: colour-match.py).
+before it matches colours (OpenCV's part: colour-match.py). Windows are windows.py's.
 """
 
 import json
@@ -22,13 +22,18 @@ from contextlib import nullcontext
 from pipelines import BLUE, RED, SMALL
 from resample import cover_crop
 from runner import load
+from windows import within
 
 FOLDER = FIXTURES / "tiny-a-i2v"
 WIDTHS = (16, 40)
+TINY = dict(frames=8, width=24, height=16)
 CASES = {
     "plain": (dict(prompt=RED, **SMALL), (50, 36)),  # (arguments, size of the picture)
     "guided": (dict(prompt=BLUE, guidance=1.5, negative="bad", motionScale=0.3, seed=1, **SMALL), (31, 57)),
     "odd": (dict(prompt=RED, motionScale=1.2, seed=2, steps=2, frames=3, width=40, height=24), (40, 24)),
+    "long": (dict(prompt=BLUE, seed=3, steps=2, frames=32, width=16, height=16), (16, 16)),
+    "window": (dict(prompt=RED, seed=4, guidance=1.5, long="window", context=4, stride=2, **TINY), (30, 20)),
+    "free-noise": (dict(prompt=BLUE, seed=5, guidance=1.5, long="free-noise", context=4, stride=2, **TINY), (24, 40)),
 }
 
 
@@ -99,6 +104,9 @@ def build() -> Encoder:
 def run(pipe, encoder, a: dict, picture, dtype):
     """(latents, bytes cut off, bytes rounded, maps, picture's latents): one generator gives the picture's latents, the first sample, the steps' noise."""
     a = dict(steps=4, guidance=1, seed=0, negative="", motionScale=0.8) | a
+    pipe.disable_free_noise()
+    if a.get("long") == "free-noise":
+        pipe.enable_free_noise(context_length=a["context"], context_stride=a["stride"])
     pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config, beta_schedule="linear", beta_end=0.014, original_inference_steps=200)
     generator = torch.Generator("cpu").manual_seed(a["seed"])
     pixels = torch.from_numpy(__import__("numpy").array(cover_crop(picture, a["width"], a["height"]))).permute(2, 0, 1)[None]
@@ -109,13 +117,14 @@ def run(pipe, encoder, a: dict, picture, dtype):
         hooks = []
         for block, m in zip(pipe.unet.down_blocks, maps):
             def add(_module, args, kwargs, m=m):
+                m = m if getattr(pipe.unet, "window", None) is None else m[pipe.unet.window]
                 n = args[0].shape[0] // m.shape[0]
                 return (args[0] + m.repeat(n, 1, 1, 1), *args[1:]), kwargs
             hooks.append(block.motion_modules[-1].register_forward_pre_hook(add, with_kwargs=True))
         latents = []
         keep = lambda _p, _s, _t, v: latents.append(v["latents"].clone()) or {}
         with motion_norm(pipe.unet, "frame"):
-            out = pipe(
+            out = within(pipe, a)(
                 prompt=a["prompt"], negative_prompt=a["negative"], num_inference_steps=a["steps"], guidance_scale=a["guidance"], num_frames=a["frames"],
                 width=a["width"], height=a["height"], generator=generator, output_type="np", callback_on_step_end=keep,
             ).frames[0]

@@ -19,6 +19,7 @@ def windowed(pipe, context: int, stride: int):
     unet, control = pipe.unet, getattr(pipe, "controlnet", None)
     unet_forward, control_forward = unet.forward, control and control.forward
     waiting: dict = {}
+    unet.window = None  # the frames under evaluation, for hooks that add maps of their own
     weights = torch.tensor([min(i, context - 1 - i) + 1.0 for i in range(context)], dtype=unet.dtype)
 
     def wait(sample, timestep, **kwargs):  # until the UNet is evaluated
@@ -30,7 +31,7 @@ def windowed(pipe, context: int, stride: int):
         total, sums = torch.zeros_like(sample), torch.zeros(f, dtype=unet.dtype)
         of = lambda x, s: x.reshape(b, f, *x.shape[1:])[:, s].flatten(0, 1)
         for start in starts(f, context, stride):
-            s = slice(start, start + context)
+            s = unet.window = slice(start, start + context)
             more = {}
             if waiting:
                 w = waiting
@@ -53,6 +54,7 @@ def windowed(pipe, context: int, stride: int):
     try:
         yield
     finally:
+        unet.window = None
         unet.forward = unet_forward
         if control:
             control.forward = control_forward
