@@ -120,7 +120,14 @@ export {
 } from "./pipelines/prompt-chunks.js";
 export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptStyle } from "./pipelines/prompt.js";
 export type { ModelSources } from "./pipelines/model-files.js";
-export { planPipeline, type Plan, type PlannedModel, type PlanOptions, type StagePlan } from "./pipelines/plan.js";
+export {
+  planPipeline,
+  type Plan,
+  type PlannedControl,
+  type PlannedModel,
+  type PlanOptions,
+  type StagePlan,
+} from "./pipelines/plan.js";
 export { tunePipeline } from "./pipelines/tune.js";
 export type { ModelStorage } from "./pipelines/build.js";
 export type { Rectangle, RegionInputs, RegionOptions } from "./pipelines/control/regions.js";

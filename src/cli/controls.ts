@@ -10,8 +10,12 @@ import { loadControl, type ControlNetwork } from "../pipelines/control/network.j
 import type { AnimateDiffPipeline } from "../pipelines/animatediff.js";
 import { loadIPAdapter, type IPAdapter } from "../pipelines/control/ip-adapter.js";
 import type { ControlInputs } from "../pipelines/control/conditions.js";
+import type { GenerateOptions } from "../pipelines/options.js";
+import type { PlannedControl } from "../pipelines/plan.js";
 import { UsageError } from "./failure.js";
 import { bytes } from "./format.js";
+import { interruptible } from "./interrupt.js";
+import { Terminal } from "./terminal.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
 import { ipArguments, type IpArgument } from "./options-ip.js";
 import { checkRegions, regionInputs, type RegionArguments } from "./options-region.js";
@@ -160,6 +164,24 @@ export async function controlInputs(
     ...(a.image !== undefined && { image: await one(a.image) }),
     ...(a.motionScale !== undefined && { motionScale: a.motionScale }),
     ...(a.colourMatch === false && { colourMatch: false }),
+  };
+}
+
+/** The same for a plan: networks of the files' headers on the plan's device. Undefined where nothing guides the run. */
+export function plannedControl(
+  a: ControlArguments & RegionArguments & { readonly fps: number },
+  options: GenerateOptions,
+): PlannedControl | undefined {
+  if (!a.control && a.image === undefined && !a.ipAdapter && !a.region) return undefined;
+  return {
+    encoder: a.control !== undefined || a.image !== undefined,
+    inputs: (pipeline) =>
+      interruptible((signal) => {
+        const { device, dtype } = pipeline.parts;
+        const fetching = { terminal: new Terminal({ quiet: true }), signal, half: dtype === "f16" };
+        const networks = new ControlNetworks(device, dtype, fetching);
+        return controlInputs(a, pipeline.settle(options), networks, pipeline, fetching);
+      }),
   };
 }
 

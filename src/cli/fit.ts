@@ -6,6 +6,7 @@ import type { Capabilities } from "../gpu/limits.js";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { planPipeline, type Plan, type PlannedModel } from "../pipelines/plan.js";
 import { bytes } from "./format.js";
+import { plannedControl } from "./controls.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
 import { openInitVideo, plannedVideo, videoOptions } from "./options-video.js";
@@ -39,7 +40,7 @@ export async function plannedRun(
 /** Plans the run of `a`. */
 export async function planOf(a: RunArguments, capabilities: Capabilities): Promise<Plan> {
   const { what, options } = await plannedRun(a, capabilities);
-  return planPipeline(capabilities, what, options);
+  return planPipeline(capabilities, what, options, plannedControl(a, options));
 }
 
 /**

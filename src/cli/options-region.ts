@@ -31,7 +31,7 @@ export function addRegionOptions(command: Command): Command {
       'a prompt for a part of the picture: fractions, like 0,0,0.5,1:"a red star" for the left half, or whole pixels; or a mask in place of the rectangle, a picture (or one a frame: a folder, a video) that is white there. Repeatable',
       collectRegion,
     )
-    .option("--region-base <b>", "what the prompt itself keeps inside regions, 0 to 1 (default: 0.2)", number(0, 1));
+    .option("--region-base <b>", "what the prompt itself keeps inside regions, 0 to 1 (default: 0)", number(0, 1));
 }
 
 function collectRegion(text: string, before: readonly RegionArgument[] = []): readonly RegionArgument[] {

@@ -4,21 +4,14 @@ import { TYPICAL, type Capabilities } from "../gpu/limits.js";
 import type { ModelStorage } from "../pipelines/build.js";
 import type { Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
-import { UsageError } from "./failure.js";
+import { checkControls } from "./controls.js";
 import { fitted, memoryFor, planOf } from "./fit.js";
 import { bytes, count, table } from "./format.js";
 import type { RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
 
 export async function plan(a: RunArguments): Promise<void> {
-  for (const [option, given] of [
-    ["--control", a.control],
-    ["--image", a.image],
-    ["--ip-adapter", a.ipAdapter],
-    ["--region", a.region],
-  ] as const)
-    if (given !== undefined)
-      throw new UsageError(`plan does not count what ${option} adds; leave it out for the run without it`);
+  await checkControls(a);
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
   const { run, changes } = await fitted(a, capabilities);
@@ -60,7 +53,7 @@ function text(
   ];
   return [
     `adapter     ${name}`,
-    `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video") ? "VAE" : "VAE decoder"} ${count(vae)}`,
+    `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video" || s.name === "control") ? "VAE" : "VAE decoder"} ${count(vae)}`,
     `weights     ${bytes(p.weightBytes)} (${storage.weights}${storage.lowMemory === true ? ", the UNet's on the host" : ""})`,
     `pipelines   ${p.pipelines}`,
     "",

@@ -166,6 +166,7 @@ export class WeightStore {
    */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
     this.check(source);
+    if (this.device.isDry) return this.pretend(source);
     const entries = new Map([...source.entries()].map((e) => [e.name, e]));
     const order = new Map([...entries.keys()].map((name, i) => [name, i]));
     const position = (s: Slot<unknown>) => order.get(s.names[0] ?? "") ?? -1;

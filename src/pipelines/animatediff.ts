@@ -15,7 +15,7 @@ import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
 import type { Condition } from "./condition.js";
 import type { ImageEncoder } from "./control/image.js";
-import { makeConditions, settleInputs, textReaders } from "./control/conditions.js";
+import { controlledRun, makeConditions, settleInputs, textExtras } from "./control/conditions.js";
 import { Course, iterationSteps } from "./course.js";
 import { Denoiser, disposeConditioning, type Conditioning } from "./denoiser.js";
 import { Clock, denoise } from "./denoising.js";
@@ -40,7 +40,6 @@ import { checkResumable, choicesOfRun, describeRun } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { TextCache } from "./text-cache.js";
 import { videoLatents } from "./video-latents.js";
-import { isWhole } from "./windows.js";
 
 export type { Frames, FramesEvent, GenerationEvent, StepEvent, WindowEvent } from "./events.js";
 
@@ -132,31 +131,20 @@ export class AnimateDiffPipeline implements Disposable {
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
-    const windows = scheduler.timesteps.flatMap((_, i) => windowSchedule(s)(scheduler.indexOf(i)));
-    const window = windows[0]!.frames.length;
-    const inputs = settleInputs(options, {
-      ...s,
-      factor: this.limits.factor,
-      steps: scheduler.counts[0]!,
-      window,
-      unet: this.parts.unet.config,
-      dtype: this.parts.dtype,
-      imageEncoder: this.parts.imageEncoder,
-      motion: this.parts.motionName,
-    });
+    const controlled = controlledRun(this.parts, s, scheduler, this.limits.factor);
+    const inputs = settleInputs(options, controlled);
     if (options.resume) device.tuning.adopt(choicesOfRun(options.resume));
     const run = await describeRun({ ...s, video: options.video, ...inputs }, this.#identity(), device.tuning.choices);
     if (options.resume) checkResumable(options.resume, run);
-    const regions = inputs.regions.regions.map((r) => r.prompt);
-    const warnings = textWarnings(this.parts, s, regions);
+    const extras = textExtras(inputs);
+    const warnings = textWarnings(this.parts, s, extras.regions);
     using owned = new DisposableList();
     this.#runs++;
     owned.add({ dispose: () => this.#runs-- });
     const clock = new Clock();
 
     const texts = owned.add(this.#texts.begin());
-    const extras = { readers: textReaders(inputs), regions, texts };
-    const { conditioning, check } = this.recordText(s, scheduler.timesteps, extras);
+    const { conditioning, check } = this.recordText(s, scheduler.timesteps, { ...extras, texts });
     owned.add(check, { dispose: () => disposeConditioning(conditioning) });
     await this.#finite(check, "the text encoder", signal);
     texts.commit();
@@ -169,8 +157,8 @@ export class AnimateDiffPipeline implements Disposable {
     const conditions = await makeConditions(inputs, {
       ...this.parts,
       settings: s,
-      window,
-      whole: windows.every((w) => isWhole(w, s.frames)),
+      window: controlled.window,
+      whole: controlled.whole,
       timesteps: scheduler.timesteps,
       steps: scheduler.counts,
       regionTexts: conditioning.regions,

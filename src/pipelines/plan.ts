@@ -5,18 +5,24 @@ import { Device } from "../gpu/device.js";
 import { CLIPTokenizer } from "../models/clip/tokenizer.js";
 import type { Capabilities } from "../gpu/limits.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
-import { buildModels, SD15_ANIMATELCM, type ModelConfigs, type ModelStorage } from "./build.js";
+import { buildModels, SD15_ANIMATELCM, type BuiltModels, type ModelConfigs, type ModelStorage } from "./build.js";
+import type { Condition } from "./condition.js";
+import { controlledRun, makeConditions, settleInputs, textExtras, type ControlInputs } from "./control/conditions.js";
+import type { Course } from "./course.js";
+import type { Conditioning } from "./denoiser.js";
 import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
-import type { GenerateOptions } from "./options.js";
+import type { GenerateOptions, Settings } from "./options.js";
 import type { PromptTokenizer } from "./prompt-chunks.js";
+import type { TextExtras } from "./record-text.js";
 import { Tensor } from "../tensor/tensor.js";
+import { TorchGenerator } from "../tensor/torch-generator.js";
 
 /** What one stage takes. */
 export interface StagePlan {
-  readonly name: "load" | "text" | "video" | "denoise" | "decode";
+  readonly name: "load" | "text" | "control" | "video" | "denoise" | "decode";
   readonly flops: number;
   readonly dispatches: number;
   /** GPU memory at its height during the stage, weights included. */
@@ -49,13 +55,28 @@ export interface PlanOptions {
   readonly motionNorm?: "joint" | "frame";
 }
 
+/** What guides a planned run besides its text. */
+export interface PlannedControl {
+  /** Loads the networks on `pipeline.parts.device`, which executes nothing (no weights are read there), and gives the inputs. */
+  readonly inputs: (pipeline: AnimateDiffPipeline) => Promise<ControlInputs>;
+  /** Whether the run's VAE is loaded with its encoder. */
+  readonly encoder: boolean;
+}
+
 /** Plans a run of a model by its files' headers, or of the published sizes ("sd15"); weights are not read. */
 export async function planPipeline(
   capabilities: Partial<Capabilities>,
   what: PlannedModel,
   options: GenerateOptions,
+  control?: PlannedControl,
 ): Promise<Plan> {
-  return withNetworks(what, (configs, how) => planRun(configs, options, { capabilities, ...how }));
+  return withNetworks(what, async (configs, how) => {
+    if (!control) return planRun(configs, options, { capabilities, ...how });
+    using device = Device.dry(capabilities);
+    const planned = new PlannedRun(device, configs, options, how, control.encoder);
+    await planned.guide(control);
+    return planned.finish();
+  });
 }
 
 /** Files of a model, or the published sizes, and how it is to be stored. */
@@ -111,95 +132,175 @@ export function planOn(
   device: Device,
   configs: ModelConfigs,
   options: GenerateOptions,
-  {
-    precision = "f16",
-    storage = { weights: precision },
-    weights,
-    tokenizer,
-    motionNorm = "joint",
-  }: Omit<PlanOptions, "capabilities"> = {},
+  how: Omit<PlanOptions, "capabilities"> = {},
 ): Plan {
-  const { video } = options;
-  const models = buildModels(device, configs, {
-    storage,
-    encoder: video !== undefined,
-    ...(weights && { unetWeights: weights.unet }),
-  });
-  const { text, unet, vae } = models.stores;
-  const pipeline = new AnimateDiffPipeline({
-    device,
-    dtype: precision,
-    tokenizer: tokenizer ?? wordless(models.text.config.maxPositions),
-    text: models.text,
-    unet: models.unet,
-    vae: models.vae,
-    scheduler: {},
-    maxFrames: models.maxFrames,
-    motionNorm,
-    dispose: () => undefined,
-  });
-  const s = pipeline.settle(options);
-  const scheduler = pipeline.scheduler(s);
-  const stages: StagePlan[] = [];
-  const stage = <R>(name: StagePlan["name"], body: () => R): R => {
-    device.trim();
-    device.pool.resetPeaks();
-    const { flops, dispatches } = device.counts;
+  return new PlannedRun(device, configs, options, how).finish();
+}
+
+/** A run's stages, recorded in their order. */
+class PlannedRun {
+  readonly #device: Device;
+  readonly #models: BuiltModels;
+  readonly #pipeline: AnimateDiffPipeline;
+  readonly #settings: Settings;
+  readonly #scheduler: Course;
+  readonly #video: boolean;
+  readonly #stages: StagePlan[] = [];
+  #conditioning: Conditioning | undefined;
+  #conditions: readonly Condition[] = [];
+  /** Of control networks. */
+  #controlBytes = 0;
+
+  /** Loads the model. */
+  constructor(
+    device: Device,
+    configs: ModelConfigs,
+    options: GenerateOptions,
+    {
+      precision = "f16",
+      storage = { weights: precision },
+      weights,
+      tokenizer,
+      motionNorm = "joint",
+    }: Omit<PlanOptions, "capabilities">,
+    encoder = false,
+  ) {
+    this.#device = device;
+    this.#video = options.video !== undefined;
+    const models = buildModels(device, configs, {
+      storage,
+      encoder: encoder || this.#video,
+      ...(weights && { unetWeights: weights.unet, imageWeights: weights.image }),
+    });
+    this.#models = models;
+    const motionName = configs.motion?.name;
+    this.#pipeline = new AnimateDiffPipeline({
+      device,
+      dtype: precision,
+      tokenizer: tokenizer ?? wordless(models.text.config.maxPositions),
+      text: models.text,
+      unet: models.unet,
+      vae: models.vae,
+      scheduler: {},
+      maxFrames: models.maxFrames,
+      motionNorm,
+      motionName,
+      imageEncoder: models.imageEncoder && {
+        name: motionName ?? "the motion modules' file",
+        model: models.imageEncoder,
+        store: models.stores.image,
+      },
+      dispose: () => undefined,
+    });
+    this.#settings = this.#pipeline.settle(options);
+    this.#scheduler = this.#pipeline.scheduler(this.#settings);
+    this.#stage("load", () => {
+      // In the order in which they are loaded.
+      for (const key of ["text", "vae", "image", "unet"] as const) {
+        models.stores[key].pretend(weights?.[key]);
+        device.trim();
+        void models.stores[key].rest();
+      }
+    });
+  }
+
+  /** Loads what guides the run, and makes its conditions. */
+  async guide({ inputs: load }: PlannedControl): Promise<void> {
+    const device = this.#device;
+    const pipeline = this.#pipeline;
+    const before = device.memory.used;
+    const given = await load(pipeline);
+    this.#controlBytes = device.memory.used - before;
+    this.#stages.push({ ...this.#stages.pop()!, peakBytes: device.memory.peakReserved });
+    const { timesteps } = this.#scheduler;
+    const controlled = controlledRun(pipeline.parts, this.#settings, this.#scheduler, pipeline.limits.factor);
+    const inputs = settleInputs(given, controlled);
+    const { regions } = this.#recordText(textExtras(inputs));
+    const measured = this.#begin();
+    this.#conditions = await makeConditions(inputs, {
+      ...pipeline.parts,
+      settings: this.#settings,
+      window: controlled.window,
+      whole: controlled.whole,
+      timesteps,
+      steps: this.#scheduler.counts,
+      regionTexts: regions,
+      generator: new TorchGenerator(0),
+      finite: () => Promise.resolve(),
+    });
+    this.#end("control", measured);
+  }
+
+  /** Runs to the end. */
+  finish(): Plan {
+    const { text, unet, vae } = this.#models.stores;
+    const [device, pipeline, scheduler, s] = [this.#device, this.#pipeline, this.#scheduler, this.#settings];
+    const conditioning = this.#conditioning ?? this.#recordText();
+    if (this.#video)
+      this.#stage("video", () => {
+        using encoder = new FrameEncoder(pipeline.parts, s, s.vaeTiling);
+        const pictures = new Float32Array(encoder.count * s.width * s.height * 3);
+        for (let start = 0; start < s.frames; start += encoder.count) encoder.record(pictures);
+      });
+    void vae.rest();
+    const slots = new LatentSlots(device, pipeline.latentShape(s));
+    this.#stage("denoise", () => {
+      slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
+      using denoiser = pipeline.denoiser(s, scheduler, conditioning, slots, this.#conditions);
+      for (let step = 0; step < scheduler.timesteps.length; step++) {
+        if (scheduler.plan(step).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
+        denoiser.record(step).dispose();
+      }
+    });
+    this.#stage("decode", () => {
+      using decoder = new FrameDecoder(pipeline.parts, slots.get("sample"), { tiling: s.vaeTiling });
+      for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
+    });
+    const run = this.#stages.slice(1);
+    const motion = [...unet.wanted()]
+      .filter((w) => w.name.includes("motion_modules"))
+      .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
+    return {
+      weightBytes: text.bytes + unet.bytes + vae.bytes + this.#controlBytes,
+      peakBytes: Math.max(...this.#stages.map((t) => t.peakBytes)),
+      parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
+      stages: this.#stages,
+      flops: run.reduce((n, t) => n + t.flops, 0),
+      dispatches: run.reduce((n, t) => n + t.dispatches, 0),
+      pipelines: device.counts.codes.size,
+    };
+  }
+
+  #recordText(extras?: TextExtras): Conditioning {
+    const { timesteps } = this.#scheduler;
+    const { conditioning } = this.#stage("text", () => this.#pipeline.recordText(this.#settings, timesteps, extras));
+    void this.#models.stores.text.rest();
+    return (this.#conditioning = conditioning);
+  }
+
+  #stage<R>(name: StagePlan["name"], body: () => R): R {
+    const before = this.#begin();
     const result = body();
-    const { counts } = device;
-    stages.push({
-      name,
-      flops: counts.flops - flops,
-      dispatches: counts.dispatches - dispatches,
-      peakBytes: device.memory.peakReserved,
-    });
+    this.#end(name, before);
     return result;
-  };
-  stage("load", () => {
-    // In the order in which they are loaded.
-    for (const key of ["text", "vae", "unet"] as const) {
-      models.stores[key].pretend(weights?.[key]);
-      device.trim();
-      void models.stores[key].rest();
-    }
-  });
-  const { conditioning } = stage("text", () => pipeline.recordText(s, scheduler.timesteps));
-  void text.rest();
-  if (video)
-    stage("video", () => {
-      using encoder = new FrameEncoder(pipeline.parts, s, s.vaeTiling);
-      const pictures = new Float32Array(encoder.count * s.width * s.height * 3);
-      for (let start = 0; start < s.frames; start += encoder.count) encoder.record(pictures);
+  }
+
+  #begin(): Pick<StagePlan, "flops" | "dispatches"> {
+    this.#device.trim();
+    this.#device.pool.resetPeaks();
+    const { flops, dispatches } = this.#device.counts;
+    return { flops, dispatches };
+  }
+
+  #end(name: StagePlan["name"], before: Pick<StagePlan, "flops" | "dispatches">): void {
+    const { counts, memory } = this.#device;
+    this.#stages.push({
+      name,
+      flops: counts.flops - before.flops,
+      dispatches: counts.dispatches - before.dispatches,
+      peakBytes: memory.peakReserved,
     });
-  void vae.rest();
-  const slots = new LatentSlots(device, pipeline.latentShape(s));
-  stage("denoise", () => {
-    slots.set("sample", Tensor.empty(device, slots.shape, "f32", "sample"));
-    using denoiser = pipeline.denoiser(s, scheduler, conditioning, slots);
-    for (let step = 0; step < scheduler.timesteps.length; step++) {
-      if (scheduler.plan(step).drawsNoise) slots.set("noise", Tensor.empty(device, slots.shape, "f32", "noise"));
-      denoiser.record(step).dispose();
-    }
-  });
-  stage("decode", () => {
-    using decoder = new FrameDecoder({ vae: models.vae, dtype: precision }, slots.get("sample"), {
-      tiling: s.vaeTiling,
-    });
-    for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
-  });
-  const run = stages.slice(1);
-  const motion = [...unet.wanted()]
-    .filter((w) => w.name.includes("motion_modules"))
-    .reduce((n, w) => n + w.shape.reduce((p, d) => p * d, 1), 0);
-  return {
-    weightBytes: text.bytes + unet.bytes + vae.bytes,
-    peakBytes: Math.max(...stages.map((t) => t.peakBytes)),
-    parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
-    stages,
-    flops: run.reduce((n, t) => n + t.flops, 0),
-    dispatches: run.reduce((n, t) => n + t.dispatches, 0),
-    pipelines: device.counts.codes.size,
-  };
+  }
 }
 
 /** Reads every prompt as empty. */

@@ -39,7 +39,7 @@ export function toVaeInput(clip: Clip, start: number, count: number): Float32Arr
 }
 
 /**
- * Mean and log-variance of a clip's latents, f32 `[frames, h, w, 2·c]`. `run` executes what is recorded and throws where
+ * Mean and log-variance of a clip's latents, f32 `[frames, h, w, 2·c]`; zeros in a dry run. `run` executes what is recorded and throws where
  * `check` counts values that are not finite.
  */
 export async function clipMoments(
@@ -51,7 +51,7 @@ export async function clipMoments(
   for (let start = 0; start < clip.count; start += encoder.count) {
     const { moments, check } = encoder.record(toVaeInput(clip, start, encoder.count));
     await run(check);
-    parts.push(await moments.read());
+    parts.push(moments.device.isDry ? new Float32Array(moments.size) : await moments.read());
   }
   const all = new Float32Array(parts.reduce((n, p) => n + p.length, 0));
   let at = 0;

@@ -9,10 +9,14 @@ import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TorchGenerator } from "../../tensor/torch-generator.js";
 import type { Condition } from "../condition.js";
+import type { Course } from "../course.js";
 import { FrameEncoder } from "../frame-encoder.js";
+import { windowSchedule } from "../long.js";
+import type { Settings } from "../options.js";
 import { clipMoments, coverClip } from "../video-latents.js";
+import { isWhole } from "../windows.js";
 import { ControlCondition } from "./control-condition.js";
-import { imageCondition, settleImage, type ImageInputs, type ImageSettings } from "./image.js";
+import { imageCondition, settleImage, type ImageEncoder, type ImageInputs, type ImageSettings } from "./image.js";
 import {
   imagePromptCondition,
   settleImagePrompts,
@@ -60,6 +64,35 @@ export interface ConditionedRun {
   finite(check: Tensor, stage: string): Promise<void>;
 }
 
+/** What a run's control inputs are checked against, and which frames are evaluated together. */
+export function controlledRun(
+  parts: {
+    readonly unet: UNetMotionModel;
+    readonly dtype: "f32" | "f16";
+    readonly imageEncoder?: ImageEncoder | undefined;
+    readonly motionName?: string | undefined;
+  },
+  settings: Settings,
+  course: Course,
+  factor: number,
+): ControlledRun & { readonly whole: boolean } {
+  const { frames, width, height } = settings;
+  const windows = course.timesteps.flatMap((_, i) => windowSchedule(settings)(course.indexOf(i)));
+  return {
+    frames,
+    width,
+    height,
+    factor,
+    steps: course.counts[0]!,
+    window: windows[0]!.frames.length,
+    whole: windows.every((w) => isWhole(w, frames)),
+    unet: parts.unet.config,
+    dtype: parts.dtype,
+    imageEncoder: parts.imageEncoder,
+    motion: parts.motionName,
+  };
+}
+
 /** Control inputs with defaults, checked. */
 export interface SettledInputs {
   readonly controls: readonly ControlSettings[];
@@ -78,12 +111,15 @@ export function settleInputs(inputs: ControlInputs, run: ControlledRun): Settled
   };
 }
 
-/** Layers of control networks that read the run's text. */
-export function textReaders({ controls }: SettledInputs): CrossAttention[] {
+/** What the text encoder's work is needed for besides: layers of control networks that read the run's text, and regions. */
+export function textExtras({ controls, regions }: SettledInputs): {
+  readonly readers: readonly CrossAttention[];
+  readonly regions: readonly string[];
+} {
   const readers = controls.flatMap(({ network }) =>
     network.kind === "t2i-adapter" ? [] : network.model.crossAttentions,
   );
-  return [...new Set(readers)];
+  return { readers: [...new Set(readers)], regions: regions.regions.map((r) => r.prompt) };
 }
 
 /** The conditions of a run, in the caller's hands. @throws Error where a picture's values are not finite */

@@ -24,7 +24,7 @@ export interface RegionOptions {
 export interface RegionInputs {
   /** Where regions overlap, they share. */
   readonly regions?: readonly RegionOptions[];
-  /** What the prompt itself keeps inside regions, 0 … 1. Default 0.2. */
+  /** What the prompt itself keeps inside regions, 0 … 1. Default 0. */
   readonly regionBase?: number;
 }
 
@@ -43,7 +43,7 @@ export interface RegionSettings {
 }
 
 /** Share of the prompt inside regions, unless said otherwise. */
-const BASE = 0.2;
+const BASE = 0;
 
 /** Fills in defaults. @throws Error for the first region that cannot work: what it is, what was expected */
 export function settleRegions(
