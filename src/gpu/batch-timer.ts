@@ -79,6 +79,11 @@ export class BatchTime {
     encoder.copyBufferToBuffer(resolved, 0, readable, 0, 16);
   }
 
+  /** Nothing of the batch will be submitted. */
+  abandon(): void {
+    this.#release();
+  }
+
   /** Milliseconds; undefined where nothing was measured. */
   async read(): Promise<number | undefined> {
     if (!this.#begun) {

@@ -11,9 +11,12 @@ import { Profiler } from "./profiler.js";
 import { ScopeStack, type Scoped } from "./scope.js";
 import { Submitter } from "./submitter.js";
 import { Tuning } from "./tuning.js";
-import type { Binding, Counts, Dispatch, Recording, Work } from "./work.js";
+import { buffersOf, type Binding, type Counts, type Dispatch, type Recording, type Work } from "./work.js";
 
 export type { Recording } from "./work.js";
+
+/** After a loss, what fails by itself has so long to do so: it knows more. */
+const GRACE_MS = 200;
 
 /** One WebGPU device and everything the engine keeps on it. */
 export class Device implements Disposable {
@@ -29,6 +32,8 @@ export class Device implements Disposable {
   #running: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #disposed = false;
+  /** Who waits for the device's work: to be told when it is lost. */
+  readonly #waiting = new Set<(lost: Error) => void>();
   /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
   #draining = 0;
   /** During a trial run nothing is recorded. */
@@ -47,11 +52,14 @@ export class Device implements Disposable {
     if (!gpu) return;
     this.#pipelines = new PipelineCache(gpu);
     this.#submitter = new Submitter(gpu, capabilities, this.#pipelines);
-    void gpu.lost.then((info) => {
-      if (!this.#disposed)
-        this.#failure = new DeviceLostError(
-          `the GPU device was lost (${info.reason}): ${info.message || "no further information from the driver"}; start again, and if it recurs use a smaller size, fewer frames or --low-memory`,
-        );
+    void gpu.lost.then(async (info) => {
+      if (this.#disposed) return;
+      const lost = new DeviceLostError(
+        `the GPU device was lost (${info.reason}): ${info.message || "no further information from the driver"}; start again, and if it recurs use a smaller size, fewer frames or --low-memory`,
+      );
+      this.#failure = lost;
+      await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
+      for (const fail of this.#waiting) fail(lost);
     });
     gpu.addEventListener("uncapturederror", (event) => {
       const { error } = event;
@@ -59,7 +67,7 @@ export class Device implements Disposable {
       this.#failure ??=
         error.constructor.name === "GPUOutOfMemoryError"
           ? new OutOfMemoryError(
-              `out of GPU memory: ${error.message}; --low-memory, --weights int8, fewer frames or a smaller size take less`,
+              `out of GPU memory: ${error.message.replace(/\s*\n[^]*/, "").replace(/\.$/, "")}; --low-memory, --weights int8, fewer frames or a smaller size take less`,
             )
           : new GPUValidationError(error.message);
     });
@@ -247,19 +255,21 @@ export class Device implements Disposable {
    * @throws the signal's reason, DeviceLostError, OutOfMemoryError or GPUValidationError
    */
   async drain(signal?: AbortSignal): Promise<void> {
+    if (this.#failure instanceof DeviceLostError) throw this.#failure;
     const work = this.#queue;
     this.#queue = [];
     const submitter = this.#submitter;
     if (!submitter) return;
     const turn = this.#running.then(async () => {
-      await this.pool.granted();
+      // Only the work that wants a buffer for which there was no memory fails: another run's goes on.
+      if (await this.pool.granted()) for (const { refused } of buffersOf(work)) if (refused) throw refused;
       this.#check();
       await submitter.run(work, signal, this.#profiler, () => this.#check());
     });
     this.#running = turn.catch(() => undefined);
     this.#draining++;
     try {
-      await turn;
+      await this.#unlessLost(turn);
     } catch (error) {
       throw signal?.aborted === true ? error : await this.#explain(error);
     } finally {
@@ -273,7 +283,7 @@ export class Device implements Disposable {
     if (!this.#submitter) throw new Error("a dry run has no values to read");
     await this.drain();
     try {
-      const data = await this.#submitter.read(buffer, offset, bytes);
+      const data = await this.#unlessLost(this.#submitter.read(buffer, offset, bytes));
       this.#check();
       return data;
     } catch (error) {
@@ -328,13 +338,28 @@ export class Device implements Disposable {
     if (this.#gpu && !this.#imagining) this.#queue.push(work);
   }
 
+  /** Some promises of a lost device never settle (compilation is one): whoever waits for them is told all the same. */
+  async #unlessLost<R>(work: Promise<R>): Promise<R> {
+    let fail: (lost: Error) => void = () => undefined;
+    const lost = new Promise<never>((_, reject) => (fail = reject));
+    this.#waiting.add(fail);
+    try {
+      return await Promise.race([work, lost]);
+    } finally {
+      this.#waiting.delete(fail);
+    }
+  }
+
   /** What is awaited fails, now and then, before the device says why (lost, out of memory): that is what counts. */
   async #explain(error: unknown): Promise<unknown> {
-    if (error instanceof DeviceLostError || error instanceof OutOfMemoryError) return error;
+    if (error instanceof DeviceLostError) return error;
     await Promise.race([this.#gpu?.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
     const failure = this.#failure;
-    if (!(failure instanceof DeviceLostError)) this.#failure = undefined;
-    return failure ?? error;
+    if (failure instanceof DeviceLostError) return failure;
+    this.#failure = undefined;
+    // Without memory for one thing, everything that uses it is reported too.
+    const refusal = await this.#submitter?.refusal();
+    return error instanceof OutOfMemoryError ? error : (refusal ?? failure ?? error);
   }
 
   /** Throws what the device has reported: a loss for ever, any other error once. */

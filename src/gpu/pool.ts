@@ -12,8 +12,8 @@ export interface PoolBuffer {
   readonly bytes: number;
   readonly gpu: GPUBuffer | undefined;
   label: string;
-  /** The adapter had no memory for it. */
-  failed?: boolean;
+  /** The adapter had no memory for it: what work that uses it fails with. */
+  refused?: OutOfMemoryError;
 }
 
 /** Bytes on the device: `used` by live buffers, `reserved` in all (free buffers included), and their maxima. */
@@ -91,7 +91,8 @@ export class BufferPool {
   #planned: Planned | undefined;
   /** Allocations of which the adapter has not said yet whether it had the memory. */
   readonly #asked = new Set<Promise<void>>();
-  #refused: OutOfMemoryError | undefined;
+  /** Buffers that came to nothing and are not destroyed yet. */
+  readonly #refused = new Set<PoolBuffer>();
   readonly #live = new Set<PoolBuffer>();
   #next = 1;
   #used = 0;
@@ -145,12 +146,10 @@ export class BufferPool {
     if (!this.#reservedFor.has(buffer)) this.#retire(buffer);
   }
 
-  /** Resolves when the adapter has answered all allocations so far. @throws OutOfMemoryError for the first it refused */
-  async granted(): Promise<void> {
+  /** Resolves when the adapter has answered all allocations so far; true where buffers are there that it refused. */
+  async granted(): Promise<boolean> {
     while (this.#asked.size > 0) await Promise.all(this.#asked);
-    const refused = this.#refused;
-    this.#refused = undefined;
-    if (refused) throw refused;
+    return this.#refused.size > 0;
   }
 
   /** Lifetimes of what `body` allocates; none of it gets memory. Whatever `body` leaves behind counts as living on. */
@@ -251,8 +250,8 @@ export class BufferPool {
       (error) => {
         this.#asked.delete(answered);
         if (!error) return;
-        buffer.failed = true;
-        this.#refused ??= new OutOfMemoryError(
+        this.#refused.add(buffer);
+        buffer.refused = new OutOfMemoryError(
           `out of GPU memory: ${this.#limits.name} has no ${mib(buffer.bytes)} for "${buffer.label}" beside the ${mib(held)} in use here; ` +
             "--low-memory, --weights int8, --vae-tiling, fewer frames or a smaller size take less, and so do other programs on the GPU that are closed",
         );
@@ -264,11 +263,12 @@ export class BufferPool {
 
   /** Keeps a buffer for reuse, unless it came to nothing. */
   #retire(buffer: PoolBuffer): void {
-    if (buffer.failed === true) this.#destroy(buffer);
+    if (buffer.refused) this.#destroy(buffer);
     else this.#free.put(buffer);
   }
 
   #destroy(buffer: PoolBuffer): void {
+    this.#refused.delete(buffer);
     buffer.gpu?.destroy();
     this.#reserved -= buffer.bytes;
   }

@@ -3,6 +3,7 @@
 
 import { Abort } from "./abort.js";
 import { BatchTimer, type BatchTime } from "./batch-timer.js";
+import type { OutOfMemoryError } from "./errors.js";
 import type { Capabilities } from "./limits.js";
 import { Pace } from "./pace.js";
 import type { Pipeline, PipelineCache } from "./pipelines.js";
@@ -117,6 +118,13 @@ export class Submitter {
     signal?.throwIfAborted();
   }
 
+  /** Why uploads failed since the last call, where there was no memory for them. */
+  async refusal(): Promise<OutOfMemoryError | undefined> {
+    const refusal = await this.#staging.refusal();
+    this.#staging.reset();
+    return refusal;
+  }
+
   /** Copies a range out of a buffer. */
   read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     return this.#readBack.read(gpuOf(buffer), offset, bytes);
@@ -225,7 +233,13 @@ export class Submitter {
     const uploads = this.#staging.batch();
     const profile = dispatches > 0 ? profiler?.begin(dispatches) : undefined;
     const time = dispatches > 0 && !profile ? this.#timer?.begin() : undefined;
-    this.#encode(encoder, items, batch, uploads, profile, time);
+    try {
+      this.#encode(encoder, items, batch, uploads, profile, time);
+    } catch (error) {
+      uploads.abandon();
+      time?.abandon();
+      throw error;
+    }
     profile?.resolve(encoder);
     time?.resolve(encoder);
     uploads.seal();
@@ -239,7 +253,9 @@ export class Submitter {
     const elapsed = ended - Math.max(submitted, this.#since);
     this.#inFlight -= cost;
     this.#since = ended;
+    const refused = await this.#staging.refusal();
     uploads.done();
+    if (refused) throw refused;
     await profile?.collect();
     this.#pace.observe(cost, (await time?.read()) ?? elapsed);
   }

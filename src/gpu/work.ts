@@ -55,6 +55,16 @@ export interface Replay {
 
 export type Work = Dispatch | Upload | Copy | Replay;
 
+/** Every buffer that work reads or writes. */
+export function* buffersOf(work: readonly Work[]): Iterable<PoolBuffer> {
+  for (const w of work) {
+    if (w.kind === "dispatch") for (const b of w.bindings) yield b.buffer;
+    else if (w.kind === "upload") yield w.buffer;
+    else if (w.kind === "copy") yield* [w.from.buffer, w.to.buffer];
+    else yield* buffersOf(w.recording.work);
+  }
+}
+
 /** Totals over everything recorded. */
 export interface Counts {
   dispatches: number;
