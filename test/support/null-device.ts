@@ -15,9 +15,9 @@ export interface BufferCounts {
 export interface NullDevice {
   readonly device: Device;
   /** What was made so far. */
-  buffers(): BufferCounts;
+  readonly buffers: () => BufferCounts;
   /** From now on there is memory for so many bytes in all. */
-  limit(bytes: number): void;
+  readonly limit: (bytes: number) => void;
 }
 
 /** Sizes that together take all of the backend's 512 MiB. */
