@@ -300,6 +300,7 @@ async function load(
       loras,
       embeddings,
       encoder,
+      animates: a.image !== undefined,
       precision: precisionOf(a, device),
       ...storageOf(a, precisionOf(a, device)),
       firstRun: generateOptions("", a),

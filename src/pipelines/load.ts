@@ -3,6 +3,7 @@
 import type { Device } from "../gpu/device.js";
 import type { Patch, WeightSource, WeightStore } from "../nn/weights.js";
 import { AnimateDiffPipeline } from "./animatediff.js";
+import { checkTogether } from "./control/image.js";
 import { buildModels } from "./build.js";
 import { openEmbeddings, type EmbeddingInfo, type EmbeddingSource } from "./embeddings.js";
 import { openLoras, type LoraInfo, type LoraSource } from "./loras.js";
@@ -35,6 +36,11 @@ export interface LoadOptions extends ModelSources {
   readonly encoder?: boolean;
   /** The run to come: what it needs of the GPU's compiler is done while the weights are read. Nothing else depends on it. */
   readonly firstRun?: GenerateOptions;
+  /**
+   * Whether the run to come has a picture to animate, where that is known: a motion file that does not go with it is refused
+   * before weights are read.
+   */
+  readonly animates?: boolean;
   readonly onProgress?: (p: LoadStage) => void;
   readonly signal?: AbortSignal;
 }
@@ -94,6 +100,10 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     throw new Error(
       `precision f16 wants the WebGPU feature shader-f16, which this adapter (${device.capabilities.name}) lacks; use f32`,
     );
+  if (options.animates !== undefined) {
+    const encoder = files.weights.image && (files.motionName ?? files.name);
+    checkTogether(options.animates, encoder, files.motionName);
+  }
   const models = buildModels(device, files.configs, {
     storage: { weights: options.weights ?? dtype, lowMemory: options.lowMemory ?? false },
     encoder: options.encoder ?? files.weights.image !== undefined,

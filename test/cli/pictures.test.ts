@@ -149,6 +149,22 @@ describe.each(Object.entries(OPTIONS))("%s", (_, option) => {
   });
 });
 
+describe("a motion file is refused before its weights are read", () => {
+  it.each([
+    [
+      "with an encoder, without a picture",
+      ["--motion", fixturePath("tiny-a-i2v")],
+      /carries an image encoder.*no picture/,
+    ],
+    ["without an encoder, with a picture", ["--image", "turned-1.jpg"], /takes motion modules with an image encoder/],
+  ])("%s", async (_, words, message) => {
+    const given = words.map((w) => (w.endsWith(".jpg") ? at(w) : w));
+    const called = await callCommandLine("generate", "a star", ...TINY, ...given, "-o", at("no.png"));
+    expect([called.status, called.message]).toEqual([1, expect.stringMatching(message)]);
+    expect(called.stderr).not.toMatch(/load/);
+  });
+});
+
 describe("jobs", () => {
   it("take odd pictures by every option, beside jobs without, with one loaded model for all but --image", async () => {
     const odd = ["one.png", "strip.png", "turned-6.jpg", "moving.gif"];

@@ -42,6 +42,18 @@ export interface ImageSettings {
 /** β_end and training grid that AnimateLCM-I2V was made for. */
 export const I2V_SCHEDULE = { betaEnd: 0.014, originalSteps: 200 } as const;
 
+/** @throws Error where only one of picture and image encoder (its file's name) is there, naming both */
+export function checkTogether(picture: boolean, encoder: string | undefined, motion: string | undefined): void {
+  if (!picture && encoder !== undefined)
+    throw new Error(
+      `${encoder} carries an image encoder, which animates a picture, but no picture is given; give one (--image), or use AnimateLCM's text-to-video motion modules`,
+    );
+  if (picture && encoder === undefined)
+    throw new Error(
+      `a picture to animate takes motion modules with an image encoder (AnimateLCM-I2V), but ${motion ?? "this model"} has none; give such a file (--motion), or leave the picture out`,
+    );
+}
+
 /** Fills in defaults. @throws Error where picture and encoder do not come together, naming both */
 export function settleImage(
   o: ImageInputs,
@@ -49,21 +61,12 @@ export function settleImage(
   motion: string | undefined,
 ): ImageSettings | undefined {
   const { image, motionScale = 0.8 } = o;
-  if (!image) {
-    if (o.motionScale !== undefined || o.colourMatch !== undefined)
-      throw new Error(
-        "motion scale and colour matching belong to image to video, and there is no picture; leave them out",
-      );
-    if (encoder)
-      throw new Error(
-        `${encoder.name} carries an image encoder, which animates a picture, but no picture is given; give one (--image), or use AnimateLCM's text-to-video motion modules`,
-      );
-    return undefined;
-  }
-  if (!encoder)
+  if (!image && (o.motionScale !== undefined || o.colourMatch !== undefined))
     throw new Error(
-      `a picture to animate takes motion modules with an image encoder (AnimateLCM-I2V), but ${motion ?? "this model"} has none; give such a file (--motion), or leave the picture out`,
+      "motion scale and colour matching belong to image to video, and there is no picture; leave them out",
     );
+  checkTogether(image !== undefined, encoder?.name, motion);
+  if (!image || !encoder) return undefined;
   if (!Number.isFinite(motionScale))
     throw new Error(`motion scale is ${motionScale}, expected a number, 0 for a still picture`);
   return { image, encoder, motionScale, colourMatch: o.colourMatch ?? true };
