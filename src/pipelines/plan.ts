@@ -148,7 +148,7 @@ class PlannedRun {
   readonly #stages: StagePlan[] = [];
   #conditioning: Conditioning | undefined;
   #conditions: readonly Condition[] = [];
-  /** Of control networks. */
+  /** Of control networks, while they stay on the device. */
   #controlBytes = 0;
 
   /** Loads the model. */

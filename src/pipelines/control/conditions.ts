@@ -143,6 +143,7 @@ export async function makeConditions(
         made.push(condition);
         await run.finite(check, way);
         check.dispose();
+        await network.rest();
         continue;
       }
       const condition = controlCondition(c, network.model, run);

@@ -27,7 +27,12 @@ interface Loaded extends Disposable {
 /** What it is, by its content. */
 type Network =
   | { readonly kind: "controlnet" | "sparse"; readonly model: ControlNetModel }
-  | { readonly kind: "t2i-adapter"; readonly model: T2IAdapterModel };
+  | {
+      readonly kind: "t2i-adapter";
+      readonly model: T2IAdapterModel;
+      /** Moves its weights to the host until they are used again: a run needs them for a moment, before its first step. */
+      rest(): Promise<void>;
+    };
 
 /** A ControlNet, SparseCtrl encoder or T2I-Adapter on the device. */
 export type ControlNetwork = Loaded & Network;
@@ -53,8 +58,7 @@ export async function loadControl(
   const dtype = options.precision ?? (device.capabilities.f16 ? "f16" : "f32");
   const { weights, ...opened } = await openControl(source);
   try {
-    const before = device.memory.used;
-    const store = new WeightStore(device, dtype);
+    const store = new WeightStore(device, dtype, { resting: opened.config === undefined });
     const dispose = () => store.dispose();
     const built = buildControl(store, { ...opened, weights });
     try {
@@ -64,8 +68,8 @@ export async function loadControl(
       dispose();
       throw error;
     }
-    const weightBytes = device.memory.used - before;
-    return { ...built, name: source.name, dtype, weightBytes, dispose, [Symbol.dispose]: dispose };
+    if (built.kind === "t2i-adapter") await built.rest();
+    return { ...built, name: source.name, dtype, weightBytes: store.bytes, dispose, [Symbol.dispose]: dispose };
   } finally {
     await weights.close();
   }
@@ -81,7 +85,7 @@ interface ControlFiles {
 function buildControl(store: WeightStore, { config, weights }: ControlFiles): Network {
   if (!config) {
     const adapter = t2iAdapterConfig(weights.name, weights.entries());
-    return { kind: "t2i-adapter", model: new T2IAdapterModel(store.root, adapter) };
+    return { kind: "t2i-adapter", model: new T2IAdapterModel(store.root, adapter), rest: () => store.rest() };
   }
   const parsed = parseControlNetConfig(config.json, config.name);
   return { kind: parsed.kind, model: new ControlNetModel(store.root, parsed, (name) => weights.has(name)) };
