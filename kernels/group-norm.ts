@@ -2,6 +2,7 @@
 // offset per channel, then their application. Two sources are read as if concatenated.
 
 import type { Capabilities } from "../src/gpu/limits.js";
+import { sizeClass } from "../src/gpu/tuning.js";
 import { f32Bits, specialize } from "../src/gpu/wgsl.js";
 import { bytesPerElement } from "../src/tensor/dtype.js";
 import { elements, expectShape } from "../src/tensor/shape.js";
@@ -27,11 +28,22 @@ export interface GroupNormOptions {
   readonly variant?: "plain" | "cpu" | "gpu" | undefined;
 }
 
-/** What the variants change: threads a workgroup, threads wanted in the first pass, rows a thread in the last. */
+/**
+ * What the variants change: threads a workgroup, threads wanted in the first pass, rows a thread in the last (cpu: as many as
+ * leave it as many threads as the first: starting one costs a software adapter as much as some dozen rows).
+ */
 const TUNING = {
-  cpu: { lanes: 64, statsLanes: 8, threads: 2048, rows: 32 },
+  cpu: { lanes: 64, statsLanes: 8, threads: 2048, rows: undefined },
   gpu: { lanes: 64, statsLanes: 64, threads: 2 ** 17, rows: 8 },
+  "gpu/4": { lanes: 64, statsLanes: 64, threads: 2 ** 17, rows: 4 },
+  "gpu/16": { lanes: 64, statsLanes: 64, threads: 2 ** 17, rows: 16 },
 } as const;
+
+/** A variant of three passes, the default one of its kind or with other numbers of rows a thread. */
+type Way = keyof typeof TUNING;
+
+/** The ways to try on an adapter, the table's first. Their results have the same bits. */
+const WAYS = { cpu: ["cpu"], gpu: ["gpu", "gpu/4", "gpu/16"] } as const satisfies Record<string, [Way, ...Way[]]>;
 
 /** A run of rows of one or several sets, bound by range so that no binding exceeds the adapter's limit. */
 interface Part {
@@ -79,7 +91,13 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   const operands = { x, options, label, sets, rows: elements(shape) / sets, channels, y };
   const variant = options.variant ?? x.device.capabilities.kind;
   if (variant === "plain") plain(operands);
-  else x.device.scope(() => threePasses(operands, TUNING[variant]));
+  else {
+    const site = () =>
+      `group-norm ${x.dtype} ${sizeClass(sets)} of ${sizeClass(operands.rows)} rows ${sizeClass(channels)} channels`;
+    x.device.tuning.run<Way>(site, WAYS[variant], (way) => {
+      x.device.scope(() => threePasses(operands, TUNING[way]));
+    });
+  }
   return y;
 }
 
@@ -96,10 +114,7 @@ function plain({ x, options, label, sets, rows, channels, y }: Operands): void {
   });
 }
 
-function threePasses(
-  { x, options, label, sets, rows, channels, y }: Operands,
-  tuning: (typeof TUNING)["cpu" | "gpu"],
-): void {
+function threePasses({ x, options, label, sets, rows, channels, y }: Operands, tuning: (typeof TUNING)[Way]): void {
   const { device, dtype } = x;
   const { groups, eps, weight, bias, x2 } = options;
   const limits = device.capabilities;
@@ -167,6 +182,7 @@ function threePasses(
     flops: 8 * sets * slices * channels,
     bytes: partial.bytes + affine.bytes,
   });
+  const blockRows = tuning.rows ?? Math.max(4, wanted);
   const silu = Number(options.activation === "silu");
   each((s, part, { binding, skip }) => {
     const target = window(
@@ -175,14 +191,13 @@ function threePasses(
       ((part.sets - 1) * rows + part.rows) * channels,
       width,
     );
-    const blocks = Math.ceil(part.rows / tuning.rows);
+    const blocks = Math.ceil(part.rows / blockRows);
     const threads = (part.sets * blocks * s.channels) / width;
     device.dispatch({
       label,
       code: specialize(shaders["group-norm-apply"], {
         ...units(dtype, width, limits),
         LANES: `${lanes}u`,
-        ROWS: `${tuning.rows}u`,
       }),
       bindings: [binding, affine.binding(), target.binding],
       params: [
@@ -190,6 +205,7 @@ function threePasses(
         s.channels / width,
         columns,
         s.first / width,
+        blockRows,
         blocks,
         part.set,
         skip,

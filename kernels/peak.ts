@@ -29,16 +29,20 @@ export function peakFlops(device: Device, threads: number, rounds: number): Tens
   return y;
 }
 
-/** A copy of a tensor of 4-byte elements. */
+/** A copy of a tensor of 4-byte elements: on software adapters by few threads, of which each does much. */
 export function peakBytes(x: Tensor): Tensor {
+  const { device } = x;
+  const { capabilities } = device;
   const y = Tensor.empty(x.device, x.shape, x.dtype, "copy");
-  for (const { first, count } of rowSlices(x.size, 4, x.device.capabilities)) {
-    x.device.dispatch({
+  for (const { first, count } of rowSlices(x.size, 4, capabilities)) {
+    const units = Math.ceil(count / 4);
+    const groups = Math.min(Math.ceil(units / 256), capabilities.kind === "cpu" ? 40 : 2 ** 16);
+    device.dispatch({
       label: "peakBytes",
       code: specialize(shaders["peak-bytes"], {}),
       bindings: [x.binding(4 * first, 4 * count), y.binding(4 * first, 4 * count)],
-      params: [Math.ceil(count / 4)],
-      workgroups: grid(Math.ceil(count / 256), x.device.capabilities),
+      params: [units, Math.ceil(units / (256 * groups))],
+      workgroups: grid(groups, capabilities),
       flops: 0,
       bytes: 8 * count,
     });

@@ -36,15 +36,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var sum: array<array<vec4f, C>, ROWS>;
   var largest: array<f32, ROWS>;
   var total: array<f32, ROWS>;
+  var rows: array<u32, ROWS>; // this lane's queries; beyond the last that one again, written once more: asking costs more
   var visible: array<u32, ROWS>; // keys that a query sees
   for (var r = 0u; r < ROWS; r++) {
     largest[r] = MASKED;
-    visible[r] = select(p.keys, min(p.keys, first + r * LANES + lane + 1u), p.causal == 1u);
+    rows[r] = min(first + r * LANES + lane, p.rows - 1u);
+    visible[r] = select(p.keys, min(p.keys, rows[r] + 1u), p.causal == 1u);
   }
   // p.vectors is C, which the compiler cannot know: loops of known length would be unrolled, and compile for seconds.
   for (var c = 0u; c < p.vectors; c++) {
     for (var r = 0u; r < ROWS; r++) {
-      query[r][c] = unpack(q[at.q + min(first + r * LANES + lane, p.rows - 1u) * p.q.w + c]) * p.scale;
+      query[r][c] = unpack(q[at.q + rows[r] * p.q.w + c]) * p.scale;
     }
   }
 
@@ -106,11 +108,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   }
 
   for (var r = 0u; r < ROWS; r++) {
-    let n = first + r * LANES + lane;
-    if (n < p.rows) {
-      for (var c = 0u; c < p.vectors; c++) {
-        y[at.y + n * p.y.w + c] = pack(sum[r][c] * (1.0 / total[r]));
-      }
+    let scale = 1.0 / total[r];
+    let row_at = at.y + rows[r] * p.y.w;
+    for (var c = 0u; c < p.vectors; c++) {
+      y[row_at + c] = pack(sum[r][c] * scale);
     }
   }
 }

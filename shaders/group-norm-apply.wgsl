@@ -1,17 +1,18 @@
-// GroupNorm, third pass: y = x · factor + offset per set and channel, then SiLU where asked. Writes one source's channels
-// into their place in y, so that the UNet's skips are never copied together.
+// GroupNorm, third pass: y = x · factor + offset per set and channel, then SiLU where asked, four rows at a time: the
+// question costs a software adapter more than the answer. Writes one source's channels into their place in y, so that the
+// UNet's skips are never copied together.
 
 alias V = f32; // storage of x and y: one element, or four
 alias F = f32; // the same in f32
 const LANES: u32 = 64u;
-const ROWS: u32 = 8u; // rows a thread normalises
 
 struct Params {
   rows: u32, // rows of a set that are bound here
   units: u32, // channels of x / WIDTH
   columns: u32, // channels of y / WIDTH
   column: u32, // where x's begin among them
-  blocks: u32, // runs of ROWS rows of a set here
+  block_rows: u32, // rows that a thread normalises
+  blocks: u32, // runs of so many rows of a set here
   first_set: u32, // of `affine` that this dispatch reads
   skip: u32, // units before x's first row
   skip_y: u32,
@@ -36,21 +37,31 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let unit = i % p.units;
   let block = i / p.units;
   let member = block / p.blocks;
-  let first = (block % p.blocks) * ROWS;
-  let count = min(ROWS, p.rows - first);
+  let first = (block % p.blocks) * p.block_rows;
+  let last = min(p.block_rows, p.rows - first) - 1u;
   let pair = 2u * ((p.first_set + member) * p.columns + p.column + unit);
   let factor = affine[pair];
   let offset = affine[pair + 1u];
   let row = member * p.rows + first;
-  var source = p.skip + row * p.units + unit;
-  var goal = p.skip_y + row * p.columns + p.column + unit;
-  for (var r = 0u; r < count; r++) {
-    var v = unpack(x[source]) * factor + offset;
+  let source = p.skip + row * p.units + unit;
+  let goal = p.skip_y + row * p.columns + p.column + unit;
+  for (var r = 0u; r <= last; r += 4u) {
+    let rows = min(vec4u(r, r + 1u, r + 2u, r + 3u), vec4u(last)); // the last may be done several times
+    let s = source + rows * p.units;
+    var a = unpack(x[s.x]) * factor + offset;
+    var b = unpack(x[s.y]) * factor + offset;
+    var c = unpack(x[s.z]) * factor + offset;
+    var d = unpack(x[s.w]) * factor + offset;
     if (p.silu == 1u) {
-      v = v / (1f + exp(-v));
+      a = a / (1f + exp(-a));
+      b = b / (1f + exp(-b));
+      c = c / (1f + exp(-c));
+      d = d / (1f + exp(-d));
     }
-    y[goal] = pack(v);
-    source += p.units;
-    goal += p.columns;
+    let g = goal + rows * p.columns;
+    y[g.x] = pack(a);
+    y[g.y] = pack(b);
+    y[g.z] = pack(c);
+    y[g.w] = pack(d);
   }
 }
