@@ -12,8 +12,8 @@ import { shaders } from "../shaders/index.js";
 import { inFours, runAttention, type Plan, type Planner, type Sequences, type Strides } from "./attention-run.js";
 import { packing, unitType, unpacking } from "./vectors.js";
 
-/** plain: the reference; cpu: for software adapters with subgroups of 4 or 8; gpu: tiles in workgroup memory. */
-export type AttentionVariant = "plain" | "cpu" | "gpu";
+/** plain: the reference; cpu: for software adapters with subgroups of 4 or 8; gpu: tiles in workgroup memory; matrix: tensor cores. */
+export type AttentionVariant = "plain" | "cpu" | "gpu" | "matrix";
 
 /** A variant, or another tile of it: of half the threads, or with another number of keys a thread. */
 export type AttentionWay = AttentionVariant | "gpu/half" | "gpu/keys";
@@ -138,13 +138,19 @@ function operands(
   return columns;
 }
 
-/** The ways to attend that this adapter and these operands allow, the fastest as far as is known first. */
+/**
+ * The ways to attend that this adapter and these operands allow, the fastest as far as is known first. Tensor cores take f16 and
+ * at least a tile's worth of queries and keys; until they were timed on hardware they are only tried, not assumed.
+ */
 function waysOf(
-  { kind, subgroups, subgroupSize }: Capabilities,
+  { kind, subgroups, subgroupSize, subgroupMatrix }: Capabilities,
+  { rows, keys }: Sequences,
+  dtype: "f32" | "f16",
   fours: boolean,
 ): readonly [AttentionWay, ...AttentionWay[]] {
   if (!fours) return ["plain"];
-  if (kind === "gpu") return ["gpu", "gpu/half", "gpu/keys"];
+  const matrix = dtype === "f16" && subgroups && subgroupMatrix && subgroupSize === 32 && rows >= 64 && keys >= 16;
+  if (kind === "gpu") return ["gpu", "gpu/half", "gpu/keys", ...(matrix ? (["matrix"] as const) : [])];
   // Without subgroups tiles gain a software adapter little, and take it seconds to compile.
   return [subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain"];
 }
@@ -165,7 +171,7 @@ function attend(
     );
   const site = () =>
     `attention ${dtype} ${sizeClass(s.outer * s.inner * heads)} of ${sizeClass(s.rows)} rows ${sizeClass(s.keys)} keys ${headDim} channels`;
-  device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, fours), (way) => {
+  device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, s, dtype, fours), (way) => {
     const [chosen, tile] = way.split("/") as [AttentionVariant, "half" | "keys" | undefined];
     const planner: Planner = (part) => PLANS[chosen](device, part, options, dtype, tile);
     runAttention(s, ...operands, { ...options, planner });
@@ -218,6 +224,16 @@ const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
       }),
       unit: 4,
       groups: (sequences) => Math.ceil(s.rows / (4 * ty)) * Math.ceil((sequences * heads) / tz),
+    };
+  },
+
+  matrix: ({ capabilities }, s, { heads, headDim }) => {
+    const memory = (keys: number) => 2 * Math.max(keys * Math.ceil(headDim / 16) * 16, 1024) + 64 * keys * 6;
+    const keys = memory(32) <= capabilities.workgroupMemory ? 32 : 16;
+    return {
+      code: specialize(shaders["attention-matrix"], { HEAD_DIM: `${headDim}u`, KEYS: `${keys}u` }),
+      unit: 4,
+      groups: (sequences) => Math.ceil(s.rows / 64) * heads * sequences,
     };
   },
 };

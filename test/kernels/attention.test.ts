@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { attention, temporalAttention, type AttentionWay, type Columns } from "../../kernels/attention.js";
-import type { Device } from "../../src/gpu/device.js";
+import { Device } from "../../src/gpu/device.js";
+import type { Capabilities } from "../../src/gpu/limits.js";
+import { openDevice } from "../../src/gpu/open.js";
+import { nodeGPU } from "../../src/node-device.js";
+import { shaders } from "../../shaders/index.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
 import { testDevice } from "../support/device.js";
@@ -119,3 +123,95 @@ describe("attention", () => {
     expect(() => attention(x, x, x, { heads: 1, headDim: 6, variant: "cpu" })).toThrow("multiples of 4");
   });
 });
+
+describe("attention by tensor cores", () => {
+  it.each([40, 64, 160])("compiles for heads of %i channels", async (headDim) => {
+    // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
+    const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+    using device = await openDevice((await gpu.requestAdapter())!, { subgroups: true, subgroupSize: 32 });
+    device.scope(() => {
+      const [q, k] = [70, 77].map((rows) => Tensor.empty(device, [2, rows, headDim], "f16", "room"));
+      attention(q!, k!, k!, { heads: 1, headDim, variant: "matrix" });
+    });
+    await expect(device.drain()).resolves.toBeUndefined();
+    expect([...device.counts.codes].filter((c) => c.includes("subgroupMatrixMultiplyAccumulate"))).toHaveLength(1);
+  });
+
+  it("is tried, and not assumed, where an adapter has them", () => {
+    const sites = (capabilities: Partial<Capabilities>, dtype: "f32" | "f16") => {
+      using device = Device.dry({ kind: "gpu", subgroupMatrix: true, ...capabilities });
+      const trials = device.tuning.collect();
+      device.scope(() => {
+        const x = Tensor.empty(device, [1, 128, 80], dtype, "x");
+        attention(x, x, x, { heads: 2, headDim: 40 });
+      });
+      return [...trials.values()].map((t) => [...t.ways.keys()]);
+    };
+    const tiles = ["gpu", "gpu/half", "gpu/keys"];
+    expect(sites({ subgroupSize: 32 }, "f16")).toEqual([[...tiles, "matrix"]]);
+    expect(sites({ subgroupSize: 32 }, "f32")).toEqual([tiles]);
+    expect(sites({ subgroupSize: 0 }, "f16")).toEqual([tiles]);
+  });
+
+  it.each([false, true])("computes the same with its matrix units spelt out, causal: %s", async (causal) => {
+    const device = await testDevice();
+    const own = shaders["attention-matrix"];
+    Object.assign(shaders, { "attention-matrix": withoutMatrixUnits(own) });
+    try {
+      const values = (n: number, step: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * step) * 2);
+      const [q, k, v] = [67, 40, 40].map((rows, i) =>
+        Tensor.from(device, values(rows * 48, 1.3 + i), [1, rows, 48], "f16"),
+      ) as [Tensor, Tensor, Tensor];
+      const options = { heads: 2, headDim: 24, causal };
+      using expected = attention(q, k, v, { ...options, variant: "plain" });
+      using y = attention(q, k, v, { ...options, variant: "matrix" });
+      expectClose(await y.read(), await expected.read(), F16_TOLERANCE);
+      for (const x of [q, k, v]) x.dispose();
+    } finally {
+      Object.assign(shaders, { "attention-matrix": own });
+    }
+  });
+});
+
+/** The shader with its matrix units spelt out: every lane holds whole operands, and 32 of them own eight sums each. */
+function withoutMatrixUnits(source: string): string {
+  return source
+    .replace(/^(enable chromium|diagnostic).*$/gm, "")
+    .replace(/^alias (Left|Right) = .*$/gm, "alias $1 = array<f16, 256>;")
+    .replace(/^alias Sum = .*$/gm, "alias Sum = array<f32, 8>;")
+    .replace(/subgroupMatrixLoad<\w+>\(&(\w+), (.+), (false|true), (\w+)\);/g, "load_$1($2, $3, $4);")
+    .replace(/subgroupMatrixMultiplyAccumulate\(/g, "multiplyBlocks(t % 32u, ")
+    .replace(/subgroupMatrixStore\(&sums, (.+), (\w+), false, (\w+)\);/g, "storeBlock(t % 32u, $1, $2, $3);")
+    .concat(
+      ...["tile", "weights"].map(
+        (memory) => `
+      fn load_${memory}(at: u32, turned: bool, stride: u32) -> array<f16, 256> {
+        var block: array<f16, 256>;
+        for (var i = 0u; i < p.heads * 128u; i++) { // a bound the compiler does not unroll
+          block[i] = ${memory}[at + select(i / 16u * stride + i % 16u, i % 16u * stride + i / 16u, turned)];
+        }
+        return block;
+      }`,
+      ),
+      `
+      fn multiplyBlocks(lane: u32, l: Left, r: Right, sum: Sum) -> Sum {
+        var left = l;
+        var right = r;
+        var result = sum;
+        for (var e = 0u; e < p.heads * 4u; e++) {
+          let i = lane * 8u + e;
+          for (var k = 0u; k < p.heads * 8u; k++) {
+            result[e] += f32(left[i / 16u * 16u + k]) * f32(right[k * 16u + i % 16u]);
+          }
+        }
+        return result;
+      }
+      fn storeBlock(lane: u32, at: u32, sum: Sum, stride: u32) {
+        var block = sum;
+        for (var e = 0u; e < p.heads * 4u; e++) {
+          let i = lane * 8u + e;
+          sums[at + i / 16u * stride + i % 16u] = block[e];
+        }
+      }`,
+    );
+}
