@@ -62,11 +62,10 @@ export async function loadIPAdapter(
   try {
     file = await openWeights(adapter);
     const config = parseCLIPVisionConfig(component.config.json, component.config.name);
-    // They rest on the host: a run needs them for a moment, before its first step.
-    const [own, seeing] = [0, 1].map(() => new WeightStore(device, precision, { resting: true })) as [
-      WeightStore,
-      WeightStore,
-    ];
+    // A run needs them for a moment, before its first step: they stay on the host, and the encoder, half as large as the UNet
+    // beside it, is uploaded layer by layer.
+    const own = new WeightStore(device, precision, { resting: true });
+    const seeing = new WeightStore(device, precision, { streamed: true });
     stores.push(own, seeing);
     const projection = buildProjection(own.root.at("image_proj"), file);
     checkEncoder(projection, config, adapter.name, encoder.name);
@@ -84,7 +83,6 @@ export async function loadIPAdapter(
     own.check(file);
     seeing.check(component.weights);
     await seeing.load(component.weights);
-    await seeing.rest();
     await own.load(file);
     await own.rest();
     const see = (pixels: Float32Array | undefined): Tensor => {
@@ -101,10 +99,7 @@ export async function loadIPAdapter(
       dtype: precision,
       tokens: (pixels) => device.scope(() => projection.forward(see(pixels))),
       keyValues: (tokens) => new Map(attend.map(({ layer, keyValues }) => [layer, keyValues.forward(tokens)])),
-      rest: async () => {
-        await seeing.rest();
-        await own.rest();
-      },
+      rest: () => own.rest(),
       dispose,
       [Symbol.dispose]: dispose,
     };
