@@ -252,6 +252,8 @@ function cpuTile(lanes: number, rows: number, headDim: number): readonly [number
   // Mesa unrolls a step's loops over channels up to a size that these two bounds stay below. That is fastest, even with
   // few keys a step; where it does not happen, a whole subgroup's keys amortise what the loops cost.
   const most = Math.ceil(rows / lanes);
+  // SwiftShader unrolls nothing: there only what a step shares counts.
+  if (lanes === 4) return [Math.min(4, most), 4];
   for (const r of most > 2 ? [4, 2] : [most])
     for (let keys = lanes; keys >= 2; keys /= 2) if (headDim * (1 + r) * keys <= 500) return [r, keys];
   return [Math.min(2, most), lanes];

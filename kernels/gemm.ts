@@ -178,8 +178,8 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
  * The ways to do a product, the fastest as far as is known first:
  *   plain   two sources of which the first does not end on a multiple of eight channels; software adapters: single
  *           rows with an activation (the timestep's embedding), not worth the seconds that a pipeline takes to compile
- *   cpu     software adapters with subgroups of 8 lanes; block is slower on llvmpipe, and may not be elsewhere
- *   block   other software adapters
+ *   cpu     software adapters with subgroups of 8 lanes
+ *   block   other software adapters (without subgroups not for GEGLU)
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
  *   gpu     other GPUs, f32, narrow layers
  *   …/8     sums split in eight where there are few tiles of 64 × 64 and they are deep (16 steps of 16 channels a share
@@ -194,7 +194,8 @@ function waysOf(
 ): readonly [GemmWay, ...GemmWay[]] {
   if (o.c2 > 0 && o.c1 % 8 !== 0) return ["plain"];
   if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return ["plain"];
-  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu", "block"] : ["block"];
+  if (c.kind === "cpu" && o.geglu && !c.subgroups) return ["plain"];
+  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu"] : ["block"];
   const half = o.dtype === "f16" && o.packed.dtype === "f16";
   const matrix = half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16;
   const variants = matrix ? (["matrix", "gpu"] as const) : (["gpu"] as const);
@@ -250,6 +251,18 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
   }
   const panel = packed.shape[3]!;
   const half = packed.dtype === "f16";
+  if (variant === "block") {
+    const code = specialize(shaders["gemm-block"], {
+      T: dtype,
+      PANEL: `${panel}u`,
+      CONCAT: c2 > 0,
+      GEGLU: geglu,
+      ACTIVATION: activation,
+      activate: shaders["lib/activations"],
+      ...(half && { W: "u32", weight: shaders["lib/weight-f16"] }),
+    });
+    return { code, tile: 16, columns: panel };
+  }
   // The channels of a load: 4 in gemm-cpu, 8 in the others; f16 pixels that are no multiple of it are read one by one.
   const wide = variant === "cpu" || dtype === "f32" ? 4 : 8;
   const any = c1 % wide !== 0 || c2 % wide !== 0;
@@ -269,7 +282,7 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
   }
   const lane = (panel / 8) as 1 | 2 | 4;
   const of = (type: string) => (lane === 1 ? type : `vec${lane}<${type}>`);
-  const code = specialize(variant === "cpu" ? shaders["gemm-cpu"] : shaders["gemm-block"], {
+  const code = specialize(shaders["gemm-cpu"], {
     ...common,
     V: of("f32"),
     W: of(half ? "u32" : "f32"),
@@ -277,5 +290,5 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
     ...(half ? { quad: QUADS[lane] } : {}),
     ...(lane === 4 ? {} : { spread: SPREADS[lane] }),
   });
-  return { code, tile: variant === "cpu" ? 16 : 32, columns: panel };
+  return { code, tile: 16, columns: panel };
 }

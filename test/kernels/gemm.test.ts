@@ -25,7 +25,7 @@ describe("choice of a variant", () => {
     const idea: Record<GemmVariant, string> = {
       plain: "one invocation an output",
       cpu: "no value is loaded twice",
-      block: "an invocation keeps 8 output",
+      block: "as outer products of four pixels",
       gpu: "share what they read through workgroup memory",
       matrix: "for tensor cores",
     };
