@@ -22,7 +22,7 @@ addEventListener("hashchange", () => {
 await Promise.all([openGpu(), refreshModels(), loadHistory()]);
 if (gpu.value.state === "ready" && !current.value)
   try {
-    facts.value = await engine.call("load", requestOf(settings.value, false).choice);
+    facts.value = await engine.call("load", requestOf(settings.value, false));
   } catch {
     // Said when a clip is asked for, with the reason.
   }

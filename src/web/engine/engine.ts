@@ -9,6 +9,7 @@ import {
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
+  type LoadStage,
   type ModelSources,
 } from "../../index.js";
 import { openStored, readManifest } from "../store/read.js";
@@ -36,11 +37,20 @@ export interface OpenedSources extends ModelSources {
   readonly loras: readonly { readonly source: ByteSource; readonly weight: number }[];
 }
 
+/** The model on the device. */
+interface Loaded {
+  /** The choice it was loaded by, but for LoRAs; and those merged into it. */
+  readonly key: string;
+  readonly stack: string;
+  readonly loaded: LoadedPipeline;
+  readonly facts: ModelFacts;
+}
+
 export class Engine {
   /** Address below which the bundled model lies. */
   readonly #base: string;
   #opened: Promise<OpenedDevice> | undefined;
-  #loaded: { readonly key: string; readonly pipeline: LoadedPipeline; readonly facts: ModelFacts } | undefined;
+  #loaded: Loaded | undefined;
   /** Runs and loads take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   #kernels: KernelTimes | undefined;
@@ -69,8 +79,8 @@ export class Engine {
   }
 
   /** Loads a model unless it is the one loaded. */
-  load(choice: ModelChoice, emit: Emit, signal: AbortSignal): Promise<ModelFacts> {
-    return this.#inTurn(async () => (await this.#load(choice, emit, signal)).facts);
+  load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<ModelFacts> {
+    return this.#inTurn(async () => (await this.#load(request, emit, signal)).facts);
   }
 
   run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
@@ -78,8 +88,7 @@ export class Engine {
       signal.throwIfAborted();
       const { device, info } = await this.device();
       const start = performance.now();
-      const firstRun = generateOptions(request.options, signal, request.start);
-      const { pipeline, facts } = await this.#load(request.choice, emit, signal, firstRun);
+      const { loaded: pipeline, facts } = await this.#load(request, emit, signal);
       const load = (performance.now() - start) / 1000;
       emit({ type: "model", facts });
       this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
@@ -150,16 +159,33 @@ export class Engine {
   }
 
   /** `firstRun` is what will be asked of it, where that is known: its shaders are compiled meanwhile. */
-  async #load(choice: ModelChoice, emit: Emit, signal: AbortSignal, firstRun?: GenerateOptions) {
+  async #load({ choice, options, start }: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
     const { device } = await this.device();
-    const key = JSON.stringify(choice);
-    if (this.#loaded?.key === key) return { pipeline: this.#loaded.pipeline, facts: this.#loaded.facts };
+    const { loras, ...rest } = choice;
+    const [key, stack] = [JSON.stringify(rest), JSON.stringify(loras)];
+    if (this.#loaded?.key === key && this.#loaded.stack === stack) return this.#loaded;
     emit({ type: "stage", stage: "download", fraction: 0 });
     const sources = await this.open(choice, signal);
-    this.#loaded?.pipeline.pipeline.dispose();
+    const progress = ({ loadedBytes, totalBytes, stage }: Omit<LoadStage, "stage"> & Partial<LoadStage>) =>
+      emit({
+        type: "stage",
+        stage: "load",
+        fraction: totalBytes === 0 ? 1 : loadedBytes / totalBytes,
+        ...(stage !== undefined && { detail: stage }),
+      });
+    progress({ loadedBytes: 0, totalBytes: 1 });
+    if (this.#loaded?.key === key) {
+      // The same model with other LoRAs: only what they change is read again. Until that is done it is neither.
+      const same = this.#loaded;
+      this.#loaded = { ...same, stack: "" };
+      const { pipeline, info } = same.loaded;
+      const stacked = await pipeline.setLoras(sources.loras, { onProgress: progress, signal });
+      this.#loaded = { ...same, stack, loaded: { pipeline, info: { ...info, loras: stacked } } };
+      return this.#loaded;
+    }
+    this.#loaded?.loaded.pipeline.dispose();
     this.#loaded = undefined;
     device.trim();
-    emit({ type: "stage", stage: "load", fraction: 0 });
     const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
     const loaded = await loadPipeline(device, {
       ...sources,
@@ -168,14 +194,8 @@ export class Engine {
       lowMemory: choice.lowMemory,
       ...(choice.weights && { weights: choice.weights }),
       ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
-      ...(firstRun && { firstRun }),
-      onProgress: ({ stage, loadedBytes, totalBytes }) =>
-        emit({
-          type: "stage",
-          stage: "load",
-          fraction: totalBytes === 0 ? 1 : loadedBytes / totalBytes,
-          detail: stage,
-        }),
+      firstRun: generateOptions(options, signal, start),
+      onProgress: progress,
       signal,
     });
     const { limits } = loaded.pipeline;
@@ -191,8 +211,8 @@ export class Engine {
       weightBytes: loaded.info.weightBytes,
       warnings: loaded.info.warnings,
     };
-    this.#loaded = { key, pipeline: loaded, facts };
-    return { pipeline: loaded, facts };
+    this.#loaded = { key, stack, loaded, facts };
+    return this.#loaded;
   }
 
   async #follow(

@@ -15,7 +15,7 @@ const proven = new WeakMap<Device, number>();
 
 export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSignal): Promise<Fit> {
   const { device, gpu } = await engine.handle();
-  const { choice, options } = request;
+  const { choice, options, start } = request;
   const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
   const { loras: _, ...sources } = await engine.open(choice, signal);
   const plan = (smaller: Smaller) =>

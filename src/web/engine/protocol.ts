@@ -149,8 +149,8 @@ export interface EngineMemory {
 export interface EngineCalls {
   /** Opens the adapter. Errors are named NoWebGPU, NoAdapter or as the browser names them. */
   device: Call<undefined, GpuInfo>;
-  /** Loads a model unless it is the one loaded. */
-  load: Call<ModelChoice, ModelFacts, RunEvent>;
+  /** Loads a model unless it is the one loaded, and compiles meanwhile what the run to come needs. */
+  load: Call<RunRequest, ModelFacts, RunEvent>;
   run: Call<RunRequest, RunResult, RunEvent>;
   fit: Call<RunRequest, Fit>;
   memory: Call<undefined, EngineMemory>;

@@ -11,7 +11,7 @@ const engine = new Engine((globalThis as unknown as { readonly name: string }).n
 
 serve<EngineCalls>({
   device: async () => (await engine.device()).info,
-  load: (choice, { emit, signal }) => engine.load(choice, emit, signal),
+  load: (request, { emit, signal }) => engine.load(request, emit, signal),
   run: async (request, { emit, signal }) => {
     const result = await engine.run(request, emit, signal);
     return new Transfer(result, [result.frames.rgba.buffer]);

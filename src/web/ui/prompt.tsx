@@ -40,7 +40,8 @@ export function Prompt() {
   const area = useRef<HTMLTextAreaElement>(null);
   useEffect(() => {
     const el = area.current;
-    if (!el) return;
+    // The style sheet does it by itself where the browser can; measuring forces a layout in the midst of a task.
+    if (!el || CSS.supports("field-sizing", "content")) return;
     el.style.height = "auto";
     el.style.height = `${el.scrollHeight + 2}px`;
   }, [s.prompt]);
