@@ -8,7 +8,7 @@ import { defineConfig, type Plugin } from "vite";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const MODEL = "models/shapes";
-const FOLDERS = ["base", "motion-lcm", "motion-teacher"];
+const FOLDERS = ["base", "motion-lcm", "motion-teacher", "control-blob"];
 
 /** Files of the bundled model that a run may read, relative to its folder, with forward slashes. */
 function modelFiles(): string[] {

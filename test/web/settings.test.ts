@@ -80,3 +80,22 @@ it("asks the engine for the bundled LoRA only with the bundled model", () => {
   expect(s.requestOf({ ...s.DEFAULTS, model: "other" }, false).choice.loras).toEqual([]);
   expect(s.requestOf({ ...s.DEFAULTS, scheduler: "euler" }, false).choice.distilled).toBe(false);
 });
+
+it("draws a recipe's path again, and asks for it where the bundled network goes with the model", () => {
+  const { settings } = s.fromRecipe(
+    { prompt: "x", control: ["models/shapes/control-blob=a drawn path:0.8"], controlPath: ["0.1,0.2,0", "1,1,1"] },
+    [],
+  );
+  expect(settings).toMatchObject({ control: "path", controlScale: 0.8 });
+  expect(s.requestOf(settings, false).control).toMatchObject({
+    id: "shapes/control-blob",
+    guide: {
+      kind: "path",
+      points: [
+        { x: 0.1, y: 0.2, t: 0 },
+        { x: 1, y: 1, t: 1 },
+      ],
+    },
+  });
+  expect(s.requestOf({ ...settings, model: "another" }, false).control).toBeUndefined();
+});

@@ -100,6 +100,34 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     await close();
   });
 
+  it("follows a drawn path, which the file's recipe draws again", async () => {
+    const { page, errors, close } = await studio.open();
+    const prompt = "a green heart moving up on a meadow";
+    await page.goto(linkTo(studio.address, { ...SMALL, prompt }));
+    await page.reload();
+    await page.getByRole("button", { name: "A path", exact: true }).click();
+    expect(await page.getByRole("button", { name: "Generate" }).isDisabled()).toBe(true);
+    const box = (await page.getByRole("img", { name: "No path yet" }).boundingBox())!;
+    await page.mouse.move(box.x + box.width / 4, box.y + box.height / 2);
+    await page.mouse.down();
+    await page.mouse.move(box.x + (3 * box.width) / 4, box.y + box.height / 2, { steps: 4 });
+    await page.mouse.up();
+    await page.getByText("Points", { exact: true }).click();
+    await page.getByLabel("From top of point 1").fill("75");
+    await page.getByLabel("From top of point 1").blur();
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByRole("img", { name: prompt, exact: true }).waitFor();
+    await page.getByText("Save", { exact: true }).click();
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: /^Animated PNG/ }).click();
+    const recipe = await readRecipe(new Uint8Array(readFileSync(await (await download).path())));
+    expect(recipe["control"]).toEqual(["models/shapes/control-blob=a drawn path:1"]);
+    expect((recipe["controlPath"] as string[])[0]).toMatch(/^0\.25,0\.75,0$/);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
   it.each(["light", "dark"] as const)("has no accessibility violations (%s)", async (colorScheme) => {
     const { page, close } = await studio.open({ colorScheme });
     await page.getByRole("heading", { name: "A sentence becomes an animation" }).waitFor();

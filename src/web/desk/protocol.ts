@@ -66,6 +66,8 @@ export interface DeskCalls {
   formats: Call<{ readonly width: number; readonly height: number }, readonly Format[]>;
   add: Call<readonly GivenFile[], ImportResult, ImportEvent>;
   usage: Call<undefined, Usage>;
+  /** Removes what imports that were cut off left behind; says whether there was any. */
+  tidy: Call<undefined, boolean>;
   remove: Call<string, undefined>;
   /** Compares a model with the checksums taken when it was added; names the damaged files. */
   verify: Call<string, readonly string[], ImportEvent>;

@@ -7,7 +7,7 @@ import { decode } from "./decode.js";
 import { encode, formats } from "./encode.js";
 import type { DeskCalls } from "./protocol.js";
 import { addModels } from "../store/add.js";
-import { removeModel, usage, verifyModel } from "../store/write.js";
+import { removeLeftovers, removeModel, usage, verifyModel } from "../store/write.js";
 
 serve<DeskCalls>({
   encode: (request, { signal }) => encode(request, signal),
@@ -22,6 +22,7 @@ serve<DeskCalls>({
   formats: (size) => formats(size),
   add: (files, { emit, signal }) => addModels(files, emit, signal),
   usage: () => usage(),
+  tidy: () => removeLeftovers(),
   remove: async (id) => {
     await removeModel(id);
     return undefined;

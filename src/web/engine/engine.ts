@@ -12,11 +12,14 @@ import {
   type LoadStage,
   type ModelSources,
 } from "../../index.js";
+import { discFrames } from "../state/path.js";
 import { openStored, readManifest } from "../store/read.js";
 import { bundledFolder, bundledLora } from "./bundled.js";
+import { Controls } from "./control.js";
 import { openGpu, type OpenedDevice } from "./gpu.js";
 import {
   BUNDLED,
+  BUNDLED_CONTROL,
   BUNDLED_LORA,
   type EngineMemory,
   type GpuInfo,
@@ -34,6 +37,7 @@ type Emit = (event: RunEvent, transfer?: Transferable[]) => void;
 
 /** A model's files, opened by their ids. */
 export interface OpenedSources extends ModelSources {
+  readonly embeddings: readonly { readonly source: ByteSource }[];
   readonly loras: readonly { readonly source: ByteSource; readonly weight: number }[];
 }
 
@@ -54,6 +58,7 @@ export class Engine {
   /** Runs and loads take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   #kernels: KernelTimes | undefined;
+  readonly #controls = new Controls();
 
   constructor(base: string) {
     this.#base = base;
@@ -94,14 +99,15 @@ export class Engine {
       this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
       try {
         emit({ type: "stage", stage: "text", fraction: 0 });
-        const result = await this.#follow(pipeline, request, emit, signal);
+        const controls = await this.#control(request, facts, emit, signal);
+        const result = await this.#follow(pipeline, request, controls, emit, signal);
         const recipe = recipeOf({
           request,
           result,
           info: pipeline.info,
           precision: facts.precision,
           adapter: info.name,
-          names: await storedNames(request.choice),
+          names: await storedNames(request),
         });
         return {
           frames: result.frames,
@@ -150,7 +156,13 @@ export class Engine {
         : choice.model === BUNDLED
           ? bundledFolder(this.#base, choice.distilled ? "motion-lcm" : "motion-teacher", signal)
           : undefined;
+    const embeddings: { readonly source: ByteSource }[] = [];
+    for (const id of choice.embeddings) {
+      const source = await openStored(id);
+      if (!("list" in source)) embeddings.push({ source });
+    }
     return {
+      embeddings,
       model: choice.model === BUNDLED ? bundledFolder(this.#base, "base", signal) : await openStored(choice.model),
       ...(motion && { motion }),
       ...(choice.vae !== undefined && { vae: await openStored(choice.vae) }),
@@ -218,10 +230,14 @@ export class Engine {
   async #follow(
     { pipeline }: LoadedPipeline,
     { options, start }: RunRequest,
+    controls: GenerateOptions["controls"],
     emit: Emit,
     signal: AbortSignal,
   ): Promise<FramesEvent> {
-    for await (const event of pipeline.generate(generateOptions(options, signal, start))) {
+    for await (const event of pipeline.generate({
+      ...generateOptions(options, signal, start),
+      ...(controls && { controls }),
+    })) {
       if (event.type === "frames") return event;
       if (event.type === "window") {
         emit({ type: "stage", stage: "denoise", fraction: event.done / event.count });
@@ -232,6 +248,25 @@ export class Engine {
       emit({ type: "step", index, count, timestep, seconds, preview }, [preview.rgba.buffer]);
     }
     throw new Error("the pipeline ended without frames");
+  }
+
+  /** What guides a run besides its words; a network that no run asks for gives its memory back. */
+  async #control(
+    { control, options }: RunRequest,
+    { precision }: ModelFacts,
+    emit: Emit,
+    signal: AbortSignal,
+  ): Promise<GenerateOptions["controls"]> {
+    if (!control) {
+      this.#controls.dispose();
+      return undefined;
+    }
+    const { id, guide, scale } = control;
+    const frames = guide.kind === "path" ? discFrames(guide.points, guide.size, options) : guide.frames;
+    const { device } = await this.device();
+    const open = async () =>
+      id === BUNDLED_CONTROL ? bundledFolder(this.#base, "control-blob", signal) : openStored(id);
+    return [{ network: await this.#controls.get(device, id, precision, open, emit, signal), frames, scale }];
   }
 
   #inTurn<R>(body: () => Promise<R>): Promise<R> {
@@ -300,10 +335,12 @@ export function courseOf({ long, context, stride, contextSchedule, freeInit, pro
   };
 }
 
-async function storedNames(choice: ModelChoice): Promise<Map<string, string>> {
+async function storedNames({ choice, control }: RunRequest): Promise<Map<string, string>> {
   const names = new Map<string, string>();
-  for (const id of [choice.model, choice.motion, choice.vae, ...choice.loras.map((l) => l.id)])
-    if (id !== undefined && id !== BUNDLED && id !== BUNDLED_LORA)
-      names.set(id, (await readManifest(id)).manifest.name);
+  for (const id of [
+    ...[choice.model, choice.motion, choice.vae, control?.id],
+    ...[...choice.loras.map((l) => l.id), ...choice.embeddings],
+  ])
+    if (id !== undefined && !id.startsWith(BUNDLED)) names.set(id, (await readManifest(id)).manifest.name);
   return names;
 }

@@ -1,7 +1,7 @@
 // Whether a run fits this adapter, before it starts: its plan's peak, held against what the adapter gives when asked for that
 // much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
 
-import { planPipeline, type Device } from "../../index.js";
+import { planPipeline, type Device, type GenerateOptions } from "../../index.js";
 import { generateOptions, type Engine } from "./engine.js";
 import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
@@ -15,7 +15,7 @@ const proven = new WeakMap<Device, number>();
 
 export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSignal): Promise<Fit> {
   const { device, gpu } = await engine.handle();
-  const { choice, options, start } = request;
+  const { choice, options } = request;
   const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
   const { loras: _, ...sources } = await engine.open(choice, signal);
   const plan = (smaller: Smaller) =>
@@ -29,7 +29,7 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
           lowMemory: smaller.lowMemory ?? choice.lowMemory,
         },
       },
-      generateOptions({ ...options, ...smaller }, signal),
+      { ...generateOptions({ ...options, ...smaller }, signal), ...videoOf({ ...options, ...smaller }) },
     );
   const wanted = await plan({});
   const used = device.memory.reserved;
@@ -52,6 +52,11 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
     if (p && p.peakBytes <= given) instead.push(smaller);
   }
   return { plan: brief, fits: false, available: given, instead };
+}
+
+/** A video to start from, as far as a plan looks at it. */
+function videoOf({ strength, frames: count, width, height }: RunOptions): Pick<GenerateOptions, "video" | "strength"> {
+  return strength === undefined ? {} : { video: { width, height, count, rgba: new Uint8Array() }, strength };
 }
 
 /** The same picture in less memory, then fewer frames, then smaller pictures, then both; sizes stay multiples of 64. */

@@ -2,11 +2,15 @@
 
 import type { Frames, Plan, Recipe, SchedulerName } from "../../index.js";
 import type { Call } from "../rpc.js";
+import type { Point } from "../state/path.js";
 
 /** Id of the model that comes with the page. */
 export const BUNDLED = "shapes";
 /** Id of the bundled model's distilled LoRA. */
 export const BUNDLED_LORA = "shapes/lcm-lora";
+
+/** Id of the bundled model's ControlNet: an object follows a white disc. */
+export const BUNDLED_CONTROL = "shapes/control-blob";
 
 /** A model with what is put on it; ids are BUNDLED… or those of the store. */
 export interface ModelChoice {
@@ -14,6 +18,8 @@ export interface ModelChoice {
   readonly motion?: string | undefined;
   readonly vae?: string | undefined;
   readonly loras: readonly { readonly id: string; readonly weight: number }[];
+  /** Textual-inversion embeddings, by id. */
+  readonly embeddings: readonly string[];
   readonly precision?: "f32" | "f16" | undefined;
   /** Storage of weights; default that of activations. */
   readonly weights?: "int8" | undefined;
@@ -86,6 +92,20 @@ export interface RunRequest {
   readonly profile: boolean;
   /** What the run starts from, with what it is called: a video, or a picture (a clip of one frame). */
   readonly start?: { readonly kind: "video" | "image"; readonly name: string; readonly frames: Frames } | undefined;
+  readonly control?: Control | undefined;
+}
+
+/** A control network with what it reads. */
+export interface Control {
+  /** BUNDLED_CONTROL, or of the store. */
+  readonly id: string;
+  /** What the pictures are called. */
+  readonly name: string;
+  readonly scale: number;
+  /** A picture for each frame, or one for all; or a path that a disc of this size takes. */
+  readonly guide:
+    | { readonly kind: "pictures"; readonly frames: Frames }
+    | { readonly kind: "path"; readonly points: readonly Point[]; readonly size: number };
 }
 
 export type Stage = "download" | "load" | "text" | "denoise" | "decode";

@@ -3,7 +3,7 @@
 
 import { version, type FramesEvent, type ModelInfo, type Recipe } from "../../index.js";
 import { settingsRecipe } from "../../pipelines/settings-recipe.js";
-import { BUNDLED, BUNDLED_LORA, type RunRequest } from "./protocol.js";
+import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA, type Control, type RunRequest } from "./protocol.js";
 
 /** Everything that made a clip; `names` by id of what is not bundled. */
 export function recipeOf(run: {
@@ -14,7 +14,7 @@ export function recipeOf(run: {
   readonly adapter: string;
   readonly names: ReadonlyMap<string, string>;
 }): Recipe {
-  const { choice, options, start } = run.request;
+  const { choice, options, start, control } = run.request;
   const { settings: s } = run.result;
   const name = (id: string) => run.names.get(id) ?? id;
   const own = choice.loras.filter((l) => l.id !== BUNDLED_LORA);
@@ -25,6 +25,7 @@ export function recipeOf(run: {
     ...(choice.motion !== undefined && { motion: name(choice.motion) }),
     ...(own.length > 0 && { lora: own.map((l) => `${name(l.id)}:${l.weight}`) }),
     ...(choice.vae !== undefined && { vae: name(choice.vae) }),
+    ...(choice.embeddings.length > 0 && { embedding: choice.embeddings.map(name) }),
     ...settingsRecipe(s, options.fps, run.precision),
     ...(choice.weights && { weights: choice.weights }),
     ...(choice.lowMemory && { lowMemory: true }),
@@ -33,11 +34,24 @@ export function recipeOf(run: {
     ...(options.plainPrompt && { plainPrompt: true }),
     ...(start?.kind === "video" && { initVideo: start.name, strength: options.strength ?? 0.8 }),
     ...(start?.kind === "image" && { image: start.name, motionScale: options.motionScale ?? 0.8 }),
+    ...(control && controlRecipe(control, name)),
     ...courseRecipe(options),
     version,
     adapter: run.adapter,
     ...Object.fromEntries(Object.entries(run.info.hashes).map(([part, hash]) => [`${part}Sha256`, hash])),
     ...(run.info.loras.length > 0 && { loraSha256: run.info.loras.map((l) => l.hash) }),
+  };
+}
+
+/** As the command line says it; a drawn path also in numbers, by which the page draws it again. */
+function controlRecipe({ id, name, scale, guide }: Control, nameOf: (id: string) => string): Partial<Recipe> {
+  const model = id === BUNDLED_CONTROL ? "models/shapes/control-blob" : nameOf(id);
+  return {
+    control: [`${model}=${name}:${scale}`],
+    ...(guide.kind === "path" && {
+      controlPath: guide.points.map((p) => `${p.x},${p.y},${p.t}`),
+      controlDisc: guide.size,
+    }),
   };
 }
 

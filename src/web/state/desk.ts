@@ -12,7 +12,7 @@ import type {
   Usage,
 } from "../desk/protocol.js";
 import { Client } from "../rpc.js";
-import { change, settings } from "./settings.js";
+import { change, DEFAULTS, settings } from "./settings.js";
 import { BUNDLED } from "../engine/protocol.js";
 import { say } from "./toasts.js";
 
@@ -38,7 +38,15 @@ export async function refreshModels(): Promise<void> {
   if (gone(s.model)) change({ model: BUNDLED });
   if (gone(s.motion)) change({ motion: "" });
   if (gone(s.vae)) change({ vae: "" });
+  if (gone(s.controlModel)) change({ control: "none", controlModel: DEFAULTS.controlModel });
+  if (s.embeddings.some(gone)) change({ embeddings: s.embeddings.filter((id) => !gone(id)) });
   if (s.loras.some((l) => gone(l.id))) change({ loras: s.loras.filter((l) => !gone(l.id)) });
+}
+
+/** Gives back the room of imports that were cut off. */
+export async function tidyModels(): Promise<void> {
+  const found = await desk.call("tidy", undefined).catch(() => false);
+  if (found) say("An import had been cut off; what it left has been removed. Add its files again.");
 }
 
 /** Stores the models among files. */
@@ -59,6 +67,10 @@ export async function addFiles(files: readonly GivenFile[]): Promise<void> {
     if (model) change({ model: model.id });
     if (motion) change({ motion: motion.id });
     const loras = added.filter((m) => m.role === "lora").map(({ id }) => ({ id, weight: 1 }));
+    const words = added.filter((m) => m.role === "embedding").map((m) => m.id);
+    if (words.length > 0) change({ embeddings: [...settings.value.embeddings, ...words] });
+    const control = added.find((m) => m.role === "control");
+    if (control) change({ control: "pictures", controlModel: control.id });
     if (loras.length > 0) change({ loras: [...settings.value.loras, ...loras] });
   } catch (error) {
     if (!controller.signal.aborted) say((error as Error).message, "error");
@@ -73,6 +85,8 @@ export const NOUNS = {
   motion: "a motion module",
   lora: "a LoRA",
   vae: "a VAE",
+  control: "a control network",
+  embedding: "an embedding: its name is a word now",
 } as const;
 
 export async function deleteModel(id: string): Promise<void> {

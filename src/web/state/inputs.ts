@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { encode } from "./desk.js";
 import { facts } from "./engine.js";
 import { framesOf, type Clip } from "./history.js";
-import { change } from "./settings.js";
+import { change, controlIn, type Settings } from "./settings.js";
 
 /** A picture, animation or video. */
 export interface Source {
@@ -14,6 +14,20 @@ export interface Source {
 }
 
 export const startSource = signal<Source | undefined>(undefined);
+
+/** Pictures that the clip follows, one for each frame or one for all. */
+export const guideSource = signal<Source | undefined>(undefined);
+
+/** Whether something is missing for a clip: its words, what it starts from, what it follows. */
+export function lacks(s: Settings): boolean {
+  const control = controlIn(s);
+  return (
+    s.prompt.trim() === "" ||
+    (s.mode !== "text" && !startSource.value) ||
+    (control === "path" && s.controlPath.length === 0) ||
+    (control === "pictures" && !guideSource.value)
+  );
+}
 
 export function startFrom(source: Source): void {
   startSource.value = source;

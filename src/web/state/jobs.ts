@@ -8,8 +8,8 @@ import { CRASH, RemoteError } from "../rpc.js";
 import { decode } from "./desk.js";
 import { engine, facts, openGpu } from "./engine.js";
 import { keep, type Clip } from "./history.js";
-import { startSource, type Source } from "./inputs.js";
-import { requestOf, type Settings } from "./settings.js";
+import { guideSource, startSource, type Source } from "./inputs.js";
+import { controlIn, requestOf, type Settings } from "./settings.js";
 import { Clock } from "./clock.js";
 import { say } from "./toasts.js";
 
@@ -38,6 +38,8 @@ export interface Job {
   readonly controller: AbortController;
   /** What it starts from beside its words. */
   readonly source: Source | undefined;
+  /** Pictures that it follows. */
+  readonly guide: Source | undefined;
 }
 
 export const jobs = signal<readonly Job[]>([]);
@@ -65,6 +67,7 @@ export function enqueue(settings: Settings, source: Source | undefined = startSo
     error: signal(undefined),
     controller: new AbortController(),
     source: settings.mode === "text" ? undefined : source,
+    guide: settings.control === "pictures" ? guideSource.peek() : undefined,
   };
   jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
   void work();
@@ -120,7 +123,8 @@ async function run(job: Job): Promise<void> {
   const { signal: stop } = job.controller;
   try {
     const start = await startOf(job, stop);
-    const request = { ...requestOf(job.settings, profile), start };
+    const asked = requestOf(job.settings, profile);
+    const request = { ...asked, start, control: asked.control ?? (await controlOf(job, stop)) };
     const answer = engine.call("run", request, {
       onEvent: (event) => follow(job, event),
       signal: stop,
@@ -151,6 +155,16 @@ async function startOf(job: Job, stop: AbortSignal): Promise<RunRequest["start"]
   const decoded = await decode({ ...job.source, frames: mode === "image" ? 1 : frames, fps, width, height }, stop);
   if (mode === "video") for (const note of decoded.notes) say(note);
   return { kind: mode, name: job.source.name, frames: decoded.frames };
+}
+
+/** Given pictures that the clip follows. @throws Error where none were given */
+async function controlOf({ settings: s, guide }: Job, stop: AbortSignal): Promise<RunRequest["control"]> {
+  if (controlIn(s) !== "pictures") return undefined;
+  if (!guide) throw new Error("there are no pictures to follow; choose some first, or let the clip follow nothing");
+  const { frames, fps, width, height, controlModel: id, controlScale: scale } = s;
+  const decoded = await decode({ ...guide, frames, fps, width, height }, stop);
+  for (const note of decoded.notes) say(note);
+  return { id, name: guide.name, scale, guide: { kind: "pictures", frames: decoded.frames } };
 }
 
 function finish(job: Job, result: RunResult): void {

@@ -2,7 +2,15 @@
 
 import { signal } from "@preact/signals";
 import type { Recipe, SchedulerName } from "../../index.js";
-import { BUNDLED, BUNDLED_LORA, type ModelChoice, type RunOptions, type RunRequest } from "../engine/protocol.js";
+import { pathFrom, type Point } from "./path.js";
+import {
+  BUNDLED,
+  BUNDLED_CONTROL,
+  BUNDLED_LORA,
+  type ModelChoice,
+  type RunOptions,
+  type RunRequest,
+} from "../engine/protocol.js";
 
 export interface Settings {
   /** From what the clip starts. */
@@ -49,6 +57,16 @@ export interface Settings {
   readonly motion: string;
   readonly vae: string;
   readonly loras: readonly { readonly id: string; readonly weight: number }[];
+  /** Textual inversions, by id. */
+  readonly embeddings: readonly string[];
+  /** Pictures that the clip follows: none, discs along a drawn path, or given ones. */
+  readonly control: "none" | "path" | "pictures";
+  /** BUNDLED_CONTROL, or of the store. */
+  readonly controlModel: string;
+  readonly controlScale: number;
+  readonly controlPath: readonly Point[];
+  /** Radius of a path's discs, in parts of the picture's shorter side. */
+  readonly controlDisc: number;
 }
 
 export const DEFAULTS: Settings = {
@@ -83,6 +101,12 @@ export const DEFAULTS: Settings = {
   motion: "",
   vae: "",
   loras: [{ id: BUNDLED_LORA, weight: 1 }],
+  embeddings: [],
+  control: "none",
+  controlModel: BUNDLED_CONTROL,
+  controlScale: 1,
+  controlPath: [],
+  controlDisc: 0.14,
 };
 
 const KEY = "kineograph.settings";
@@ -96,7 +120,8 @@ export function settingsFrom(value: unknown): Settings {
     const fits = typeof v === typeof standard && Array.isArray(v) === Array.isArray(standard);
     return [name, fits ? v : standard];
   });
-  return Object.fromEntries(kept) as Settings;
+  const settled = Object.fromEntries(kept) as Settings;
+  return { ...settled, controlPath: pathFrom(settled.controlPath) };
 }
 
 function stored(): Settings {
@@ -149,6 +174,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     motion: s.motion === "" ? undefined : s.motion,
     vae: s.vae === "" ? undefined : s.vae,
     loras: s.loras.filter((l) => l.weight !== 0 && (l.id !== BUNDLED_LORA || s.model === BUNDLED)),
+    embeddings: s.embeddings,
     precision: s.precision === "auto" ? undefined : s.precision,
     weights: s.weights === "auto" ? undefined : s.weights,
     lowMemory: s.lowMemory,
@@ -175,7 +201,23 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     motionScale: s.mode === "image" ? s.motionScale : undefined,
     ...courseOf(s),
   };
-  return { choice, options, profile };
+  return { choice, options, profile, control: controlOf(s) };
+}
+
+/** What the clip follows: nothing where the network is the bundled one and the model is not. */
+export function controlIn(s: Settings): Settings["control"] {
+  return s.controlModel === BUNDLED_CONTROL && s.model !== BUNDLED ? "none" : s.control;
+}
+
+/** What a drawn path asks for; given pictures are read when the run begins. */
+function controlOf(s: Settings): RunRequest["control"] {
+  if (controlIn(s) !== "path" || s.controlPath.length === 0) return undefined;
+  return {
+    id: s.controlModel,
+    name: "a drawn path",
+    scale: s.controlScale,
+    guide: { kind: "path", points: s.controlPath, size: s.controlDisc },
+  };
 }
 
 /** Options of a long clip. Windows that would hold the whole clip are none. */
@@ -233,6 +275,28 @@ interface Named {
   readonly name: string;
 }
 
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The control of a recipe: a path is drawn again; pictures have to be given again. */
+function controlFrom(recipe: Recipe, find: (value: unknown, otherwise: string) => string): Partial<Settings> {
+  const [, model = "", scale] = /^(.+?)=.*?(?::([\d.]+))?$/.exec(String(list(recipe["control"])[0] ?? "")) ?? [];
+  if (model === "") return {};
+  const bundled = model.endsWith("shapes/control-blob");
+  const points = list(recipe["controlPath"]).map((p) => {
+    const [x, y, t] = String(p).split(",").map(Number);
+    return { x, y, t };
+  });
+  return {
+    control: points.length > 0 ? "path" : "pictures",
+    controlModel: bundled ? BUNDLED_CONTROL : find(model, BUNDLED_CONTROL),
+    controlPath: pathFrom(points),
+    ...(scale !== undefined && { controlScale: Number(scale) }),
+    ...(typeof recipe["controlDisc"] === "number" && { controlDisc: recipe["controlDisc"] }),
+  };
+}
+
 /**
  * The settings that a file's recipe asks for. `missing` names the models that this browser does not have.
  * Paths from the command line are matched by their last part.
@@ -277,6 +341,8 @@ export function fromRecipe(
     mode: typeof recipe["initVideo"] === "string" ? "video" : typeof recipe["image"] === "string" ? "image" : "text",
     model,
     motion: find(recipe["motion"], ""),
+    ...controlFrom(recipe, find),
+    embeddings: list(recipe["embedding"]).flatMap((name) => find(name, "") || []),
     vae: find(recipe["vae"], ""),
     loras: model === BUNDLED ? [{ id: BUNDLED_LORA, weight: own }, ...loras] : loras,
   });

@@ -26,6 +26,9 @@ const ROLES: Readonly<Record<string, Role>> = {
   "unet-motion": "motion",
   lora: "lora",
   vae: "vae",
+  controlnet: "control",
+  "t2i-adapter": "control",
+  "textual-inversion": "embedding",
 };
 
 /** Adds all models among the files. One that cannot be used is refused in a sentence; the others are added all the same. */
@@ -89,7 +92,7 @@ async function folderModel({ name, files }: GivenFolder): Promise<Incoming> {
   const role = ROLES[what?.kind ?? "unknown"];
   if (!what || !role || what.kind === "unet-motion")
     throw new Error(
-      `${name} is a folder of ${what?.className ?? "unknown files"}, which no setting of this page takes; add a whole model folder, a MotionAdapter, a VAE or a LoRA`,
+      `${name} is a folder of ${what?.className ?? "unknown files"}, which no setting of this page takes; add a whole model folder, a MotionAdapter, a VAE, a LoRA, a ControlNet or a T2I-Adapter`,
     );
   read.add(what.kind === "diffusers-folder" ? "model_index.json" : "config.json");
   let parameters = 0;

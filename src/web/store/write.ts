@@ -30,6 +30,37 @@ export async function storeModel(model: Incoming, emit: Emit, signal: AbortSigna
     );
   const models = (await modelsFolder(true))!;
   const id = crypto.randomUUID();
+  return navigator.locks.request(lockOf(id), () => write(models, id, model, bytes, emit, signal));
+}
+
+/** Held while a model is written: what has no manifest and no lock was cut off. */
+function lockOf(id: string): string {
+  return `kineograph import ${id}`;
+}
+
+/** Removes what imports left behind that were cut off, as by closing the page; says whether there was any. */
+export async function removeLeftovers(): Promise<boolean> {
+  const models = await modelsFolder();
+  if (!models) return false;
+  const { held = [] } = await navigator.locks.query();
+  const whole = new Set((await listModels()).map((m) => m.id));
+  let found = false;
+  for await (const id of (models as unknown as { keys(): AsyncIterable<string> }).keys()) {
+    if (whole.has(id) || held.some((lock) => lock.name === lockOf(id))) continue;
+    await models.removeEntry(id, { recursive: true });
+    found = true;
+  }
+  return found;
+}
+
+async function write(
+  models: FileSystemDirectoryHandle,
+  id: string,
+  model: Incoming,
+  bytes: number,
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<Manifest> {
   const folder = await models.getDirectoryHandle(id, { create: true });
   try {
     const place = await folder.getDirectoryHandle("files", { create: true });

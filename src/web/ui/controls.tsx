@@ -130,6 +130,36 @@ export function Choice<T extends string>(p: {
   );
 }
 
+/** One of a few, side by side: [value, text, tip]. */
+export function Switch<T extends string>(p: {
+  readonly label: string;
+  readonly value: T;
+  readonly options: readonly (readonly [value: T, text: string, tip: string])[];
+  onChange(value: T): void;
+}) {
+  const id = useId();
+  return (
+    <div class="field">
+      <span class="label" id={id}>
+        {p.label}
+      </span>
+      <div class="switch" role="group" aria-labelledby={id}>
+        {p.options.map(([value, text, tip]) => (
+          <button
+            key={value}
+            type="button"
+            aria-pressed={p.value === value}
+            data-tip={tip}
+            onClick={() => p.onChange(value)}
+          >
+            {text}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
 /** A button that is an icon. */
 export function IconButton(p: {
   readonly icon: IconName;

@@ -3,7 +3,7 @@
 
 import type { GivenFile } from "../desk/protocol.js";
 import { addFiles, recipeOfFile, usage } from "../state/desk.js";
-import { startFrom } from "../state/inputs.js";
+import { guideSource, startFrom } from "../state/inputs.js";
 import { fromRecipe, settings } from "../state/settings.js";
 import { say } from "../state/toasts.js";
 import { goTo } from "../state/view.js";
@@ -24,7 +24,12 @@ async function takePicture(file: File): Promise<void> {
   goTo("create");
   const recipe = await recipeOfFile(file, file.name).catch((error: Error) => error);
   if (recipe instanceof Error) {
-    startFrom({ name: file.name, blob: file });
+    const source = { name: file.name, blob: file };
+    if (settings.value.control === "pictures" && !guideSource.value) {
+      guideSource.value = source;
+      return say(`The next clip follows ${file.name}.`);
+    }
+    startFrom(source);
     return say(`The next clip starts from ${file.name}.`);
   }
   const { settings: found, missing } = fromRecipe(recipe, usage.value.models);

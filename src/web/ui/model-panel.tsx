@@ -65,6 +65,21 @@ export function Model() {
           onChange={(id) => id !== "" && change({ loras: [...s.loras, { id, weight: 1 }] })}
         />
       )}
+      {of("embedding").map(([id, text]) => (
+        <Choice
+          key={id}
+          label={text}
+          tip="An embedding (textual inversion): in use, its name is a word that prompts understand."
+          value={s.embeddings.includes(id) ? "on" : "off"}
+          options={[
+            ["on", "its name is a word"],
+            ["off", "not in use"],
+          ]}
+          onChange={(to) =>
+            change({ embeddings: [...s.embeddings.filter((other) => other !== id), ...(to === "on" ? [id] : [])] })
+          }
+        />
+      ))}
       <button
         type="button"
         class="quiet wide"

@@ -8,7 +8,14 @@ import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 import { ago, bytes, count } from "./words.js";
 
-const ROLES = { model: "Models", motion: "Motion modules", lora: "LoRAs", vae: "VAEs" } as const;
+const ROLES = {
+  model: "Models",
+  motion: "Motion modules",
+  lora: "LoRAs",
+  vae: "VAEs",
+  control: "Control",
+  embedding: "Embeddings",
+} as const;
 
 export function ModelsView() {
   const { models, usedBytes, freeBytes } = usage.value;

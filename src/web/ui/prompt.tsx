@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { BUNDLED } from "../engine/protocol.js";
 import { gpu } from "../state/engine.js";
-import { startSource } from "../state/inputs.js";
+import { lacks } from "../state/inputs.js";
 import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
@@ -28,8 +28,7 @@ const EXAMPLES = ["a blue heart growing at sunset", "a yellow circle moving up o
 /** Queues a run with the present settings and shows it. A seed that is not locked is drawn anew after each. */
 export function generate(): void {
   const s = settings.value;
-  if (gpu.value.state !== "ready" || s.prompt.trim() === "") return;
-  if (s.mode !== "text" && !startSource.value) return;
+  if (gpu.value.state !== "ready" || lacks(s)) return;
   const job = enqueue(s);
   if (!current.value || current.value === job) shown.value = { kind: "job", job };
   if (!s.seedLocked) change({ seed: randomSeed() });
@@ -107,7 +106,7 @@ export function Action() {
   const queued = waiting.value.length;
   const ready = gpu.value.state === "ready";
   const s = settings.value;
-  const empty = s.prompt.trim() === "" || (s.mode !== "text" && !startSource.value);
+  const empty = lacks(s);
   return (
     <div class="action">
       <button

@@ -7,6 +7,7 @@ import { Advanced } from "./advanced.js";
 import { Choice, IconButton, NumberField, Range } from "./controls.js";
 import { Frames } from "./course.js";
 import { FitNote } from "./fit-note.js";
+import { Follow } from "./follow.js";
 import { Model } from "./model-panel.js";
 import { StartFrom } from "./start-from.js";
 
@@ -38,6 +39,7 @@ export function SettingsPanel() {
   return (
     <>
       <StartFrom />
+      <Follow />
       <Seed />
       <section class="group" aria-label="Picture">
         <Shapes native={native} />

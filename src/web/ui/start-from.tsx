@@ -1,11 +1,11 @@
 // From what a clip starts: from noise alone, or from a video that the sentence changes.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { startFrom, startSource } from "../state/inputs.js";
 import { facts } from "../state/engine.js";
 import { change, settings, type Settings } from "../state/settings.js";
-import { IconButton, Range } from "./controls.js";
-import { Icon } from "./icons.js";
+import { Range, Switch } from "./controls.js";
+import { SourceInput } from "./source-input.js";
 
 const MODES: readonly (readonly [Settings["mode"], string, string])[] = [
   ["text", "Words", "The clip comes out of noise, by the sentence alone"],
@@ -29,25 +29,8 @@ export function StartFrom() {
   }, [fits, facts.value]);
   return (
     <section class="group" aria-label="Start from">
-      <div class="field">
-        <span class="label" id="start-from">
-          Start from
-        </span>
-        <div class="switch" role="group" aria-labelledby="start-from">
-          {offered.map(([mode, text, tip]) => (
-            <button
-              key={mode}
-              type="button"
-              aria-pressed={s.mode === mode}
-              data-tip={tip}
-              onClick={() => change({ mode })}
-            >
-              {text}
-            </button>
-          ))}
-        </div>
-      </div>
-      {s.mode !== "text" && <VideoInput />}
+      <Switch label="Start from" value={s.mode} options={offered} onChange={(mode) => change({ mode })} />
+      {s.mode !== "text" && <SourceInput source={startSource} label="Video or picture" onChoose={startFrom} />}
       {s.mode === "image" && (
         <Range
           label="Movement"
@@ -73,54 +56,5 @@ export function StartFrom() {
         </>
       )}
     </section>
-  );
-}
-
-function VideoInput() {
-  const source = startSource.value;
-  const input = useRef<HTMLInputElement>(null);
-  const [url, setUrl] = useState<string | undefined>();
-  useEffect(() => {
-    if (!source) {
-      setUrl(undefined);
-      return undefined;
-    }
-    const made = URL.createObjectURL(source.blob);
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
-  }, [source]);
-  const moving =
-    source !== undefined && (source.blob.type.startsWith("video/") || /\.(mp4|webm|mov|mkv)$/i.test(source.name));
-  return (
-    <div class="source">
-      {source && url !== undefined ? (
-        <>
-          {moving ? <video src={url} muted loop autoplay playsInline /> : <img src={url} alt="" />}
-          <span class="small">{source.name}</span>
-          <IconButton icon="close" label="Take the video out" onClick={() => (startSource.value = undefined)} />
-        </>
-      ) : (
-        <button
-          type="button"
-          class="secondary wide"
-          data-tip="A video, an animation (GIF, APNG, WebP) or a picture; dropping or pasting one works too"
-          onClick={() => input.current?.click()}
-        >
-          <Icon name="file" size={16} /> Choose a video or picture
-        </button>
-      )}
-      <input
-        ref={input}
-        type="file"
-        hidden
-        aria-label="Video or picture"
-        accept="video/*,image/*"
-        onChange={(e) => {
-          const file = e.currentTarget.files?.[0];
-          if (file) startFrom({ name: file.name, blob: file });
-          e.currentTarget.value = "";
-        }}
-      />
-    </div>
   );
 }
