@@ -106,7 +106,7 @@ function Pad({ path, size, disc }: PadProps) {
         ref={pad}
         class="pad"
         viewBox={`0 0 ${width} ${height}`}
-        style={{ aspectRatio: `${width} / ${height}` }}
+        style={{ aspectRatio: `${width} / ${height}`, "--ratio": width / height }}
         role="img"
         aria-label={path.length === 0 ? "No path yet" : `A path of ${path.length} points`}
         data-tip="Draw the way of the thing, with mouse, finger or pen. By keyboard: Points, below."
