@@ -6,6 +6,7 @@ import {
   loadPipeline,
   type ByteSource,
   type Device,
+  type Folder,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
@@ -171,6 +172,11 @@ export class Engine {
   }
 
   /** `firstRun` is what will be asked of it, where that is known: its shaders are compiled meanwhile. */
+  /** The files of a control network. */
+  async openControl(id: string, signal: AbortSignal): Promise<Folder | ByteSource> {
+    return id === BUNDLED_CONTROL ? bundledFolder(this.#base, "control-blob", signal) : openStored(id);
+  }
+
   async #load({ choice, options, start }: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
     const { device } = await this.device();
     const { loras, ...rest } = choice;
@@ -264,8 +270,7 @@ export class Engine {
     const { id, guide, scale } = control;
     const frames = guide.kind === "path" ? discFrames(guide.points, guide.size, options) : guide.frames;
     const { device } = await this.device();
-    const open = async () =>
-      id === BUNDLED_CONTROL ? bundledFolder(this.#base, "control-blob", signal) : openStored(id);
+    const open = () => this.openControl(id, signal);
     return [{ network: await this.#controls.get(device, id, precision, open, emit, signal), frames, scale }];
   }
 
@@ -338,8 +343,12 @@ export function courseOf({ long, context, stride, contextSchedule, freeInit, pro
 async function storedNames({ choice, control }: RunRequest): Promise<Map<string, string>> {
   const names = new Map<string, string>();
   for (const id of [
-    ...[choice.model, choice.motion, choice.vae, control?.id],
-    ...[...choice.loras.map((l) => l.id), ...choice.embeddings],
+    choice.model,
+    choice.motion,
+    choice.vae,
+    control?.id,
+    ...choice.loras.map((l) => l.id),
+    ...choice.embeddings,
   ])
     if (id !== undefined && !id.startsWith(BUNDLED)) names.set(id, (await readManifest(id)).manifest.name);
   return names;

@@ -1,7 +1,7 @@
 // Whether a run fits this adapter, before it starts: its plan's peak, held against what the adapter gives when asked for that
 // much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
 
-import { planPipeline, type Device, type GenerateOptions } from "../../index.js";
+import { loadControl, planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
 import { generateOptions, type Engine } from "./engine.js";
 import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
@@ -30,6 +30,7 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
         },
       },
       { ...generateOptions({ ...options, ...smaller }, signal), ...videoOf({ ...options, ...smaller }) },
+      guidedBy(engine, request, signal),
     );
   const wanted = await plan({});
   const used = device.memory.reserved;
@@ -52,6 +53,34 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
     if (p && p.peakBytes <= given) instead.push(smaller);
   }
   return { plan: brief, fits: false, available: given, instead };
+}
+
+/** What guides the run, on the plan's own device and without the pictures themselves. */
+function guidedBy(
+  engine: Engine,
+  { control, options: { motionScale } }: RunRequest,
+  signal: AbortSignal,
+): PlannedControl | undefined {
+  if (!control && motionScale === undefined) return undefined;
+  return {
+    encoder: motionScale !== undefined,
+    inputs: async (pipeline) => {
+      const { device, dtype: precision } = pipeline.parts;
+      const blank = { width: 8, height: 8, count: 1, rgba: new Uint8Array(8 * 8 * 4) };
+      return {
+        ...(motionScale !== undefined && { image: blank, motionScale }),
+        ...(control && {
+          controls: [
+            {
+              network: await loadControl(device, await engine.openControl(control.id, signal), { precision, signal }),
+              frames: blank,
+              scale: control.scale,
+            },
+          ],
+        }),
+      };
+    },
+  };
 }
 
 /** A video to start from, as far as a plan looks at it. */

@@ -27,7 +27,7 @@ export interface ModelChoice {
   readonly motionNorm?: "joint" | "frame" | undefined;
   /** The bundled model has weights for LCM and TCD, and others for all other samplers. */
   readonly distilled: boolean;
-  /** Loads the VAE's encoder too: video to video. */
+  /** Loads the VAE's encoder too: for videos and pictures to start from. */
   readonly encoder: boolean;
 }
 

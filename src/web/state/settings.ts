@@ -180,7 +180,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     lowMemory: s.lowMemory,
     motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
     distilled: isDistilled(s.scheduler),
-    encoder: s.mode === "video",
+    encoder: s.mode !== "text",
   };
   const options: RunOptions = {
     prompt: s.prompt,
@@ -207,6 +207,13 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
 /** What the clip follows: nothing where the network is the bundled one and the model is not. */
 export function controlIn(s: Settings): Settings["control"] {
   return s.controlModel === BUNDLED_CONTROL && s.model !== BUNDLED ? "none" : s.control;
+}
+
+/** The request as far as a plan looks at it: without what is drawn or read when the run begins. */
+export function plannedRequest(s: Settings): RunRequest {
+  const path = { kind: "path", points: [], size: s.controlDisc } as const;
+  const control = { id: s.controlModel, name: "", scale: s.controlScale, guide: path };
+  return { ...requestOf(s, false), control: controlIn(s) === "none" ? undefined : control };
 }
 
 /** What a drawn path asks for; given pictures are read when the run begins. */
@@ -275,7 +282,7 @@ interface Named {
   readonly name: string;
 }
 
-function list(value: unknown): readonly unknown[] {
+function list(value: Recipe[string]): readonly (string | number)[] {
   return Array.isArray(value) ? value : [];
 }
 

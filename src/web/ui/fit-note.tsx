@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import type { Fit, Smaller } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
 import { current } from "../state/jobs.js";
-import { change, requestOf, settings } from "../state/settings.js";
+import { change, plannedRequest, settings } from "../state/settings.js";
 import { bytes } from "./words.js";
 
 const fit = signal<Fit | { readonly message: string } | undefined>(undefined);
@@ -14,13 +14,13 @@ const fit = signal<Fit | { readonly message: string } | undefined>(undefined);
 function usePlan(): void {
   const s = settings.value;
   const idle = gpu.value.state === "ready" && !current.value;
-  const key = JSON.stringify({ ...s, prompt: "", negative: "", seed: "", fps: 0, loras: 0 });
+  const key = JSON.stringify({ ...s, prompt: "", negative: "", seed: "", fps: 0, loras: 0, controlPath: 0 });
   useEffect(() => {
     if (!idle) return;
     const controller = new AbortController();
     const timer = setTimeout(() => {
       engine
-        .call("fit", requestOf(settings.peek(), false), { signal: controller.signal })
+        .call("fit", plannedRequest(settings.peek()), { signal: controller.signal })
         .then((result) => (fit.value = result))
         .catch((error: Error) => {
           if (!controller.signal.aborted) fit.value = { message: error.message };
