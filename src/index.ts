@@ -120,6 +120,7 @@ export {
 } from "./pipelines/prompt-chunks.js";
 export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptStyle } from "./pipelines/prompt.js";
 export type { ModelSources } from "./pipelines/model-files.js";
+export type { AttentionMap } from "./pipelines/attention-maps.js";
 export {
   planPipeline,
   type Plan,

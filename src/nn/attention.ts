@@ -2,7 +2,7 @@
 // product; kernels read q, k and v in place from its columns.
 
 import { addScaled } from "../../kernels/add-scaled.js";
-import { attention, temporalAttention } from "../../kernels/attention.js";
+import { attention, temporalAttention, type Columns } from "../../kernels/attention.js";
 import { copyRows } from "../../kernels/copy.js";
 import { mixShares } from "../../kernels/mix-shares.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -89,8 +89,18 @@ export function prepareText(layers: readonly CrossAttention[], text: Tensor): Te
   return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
 }
 
-/** Further keys and values `[b, tokens, 2·inner]` for a layer that reads the text. */
-export type AttentionAddition = { readonly keyValues: Tensor } & (
+/** Values `[b, tokens, inner]` in the place of the text's own: what they give is read, and adds nothing (attention maps). */
+export interface AttentionReading {
+  readonly values: Tensor;
+  /** Records what is done with it, `[frames, n, inner]`. */
+  readonly read: (given: Tensor) => void;
+}
+
+/** What a layer that reads the text does besides. */
+export type AttentionAddition = AttentionReading | MoreKeyValues;
+
+/** Further keys and values `[b, tokens, 2·inner]`. */
+export type MoreKeyValues = { readonly keyValues: Tensor } & (
   | {
       /** What they give is added, times this (IP-Adapter). */
       readonly scale: number;
@@ -135,6 +145,10 @@ export class CrossAttention {
     return this.#kv.forward(text);
   }
 
+  get heads(): number {
+    return this.#heads;
+  }
+
   /** Channels of its keys, and of its values. */
   get inner(): number {
     return this.#inner;
@@ -151,6 +165,10 @@ export class CrossAttention {
     for (const additions of also) {
       const more = additions.get(this);
       if (!more) continue;
+      if ("read" in more) {
+        q.device.scope(() => more.read(this.#attend(q, kv, { tensor: more.values, start: 0 })));
+        continue;
+      }
       const own = y;
       y = consume([own], () => {
         if ("scale" in more) return addScaled(own, this.#attend(q, more.keyValues), more.scale, { label: "decoupled" });
@@ -163,13 +181,12 @@ export class CrossAttention {
     return this.#out.forward(y, { residual });
   }
 
-  #attend(q: Tensor, keyValues: Tensor): Tensor {
-    return attention(
-      q,
-      { tensor: keyValues, start: 0 },
-      { tensor: keyValues, start: this.#inner },
-      { heads: this.#heads, headDim: this.#headDim, label: `attention ${this.#label}` },
-    );
+  #attend(q: Tensor, keyValues: Tensor, values: Columns = { tensor: keyValues, start: this.#inner }): Tensor {
+    return attention(q, { tensor: keyValues, start: 0 }, values, {
+      heads: this.#heads,
+      headDim: this.#headDim,
+      label: `attention ${this.#label}`,
+    });
   }
 }
 

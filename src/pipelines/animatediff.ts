@@ -13,6 +13,7 @@ import { vaeFactor } from "../models/vae/config.js";
 import { lastNoiseLevel, makeScheduler, type SchedulerConfig, type SchedulerOptions } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
+import { wordReader } from "./attention-maps.js";
 import type { Condition } from "./condition.js";
 import type { ImageEncoder } from "./control/image.js";
 import { controlledRun, makeConditions, settleInputs, textExtras } from "./control/conditions.js";
@@ -166,7 +167,12 @@ export class AnimateDiffPipeline implements Disposable {
       finite: (c, stage) => this.#finite(c, stage, signal),
     });
     for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
-    const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, conditions));
+    const word = options.attentionTo;
+    const reader =
+      word === undefined ? undefined : wordReader(this.parts, s, { ...controlled, conditioning, slots, word });
+    if (reader) owned.add({ dispose: () => reader[Symbol.dispose]() });
+    const acting = reader ? [...conditions, reader] : conditions;
+    const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, acting));
     const encoding = new Clock();
     const { resume } = options;
     // What a run begins with; FreeInit's iterations want it again, also in a run that goes on.
@@ -201,7 +207,7 @@ export class AnimateDiffPipeline implements Disposable {
     });
     for await (const event of loop) {
       if (event.type === "step") denoising += event.seconds;
-      yield event;
+      yield reader && event.type === "step" ? { ...event, attention: () => reader.map() } : event;
     }
     clock.lap();
 

@@ -1,5 +1,6 @@
 // What a run tells while it goes on. The frames come last.
 
+import type { AttentionMap } from "./attention-maps.js";
 import type { Settings } from "./options.js";
 import type { RunState } from "./run-state.js";
 
@@ -35,6 +36,8 @@ export interface StepEvent {
   readonly seconds: number;
   /** The present estimate as pictures at the latents' size, by a linear map: no network is evaluated. */
   preview(): Promise<Frames>;
+  /** Where the word asked for by `attentionTo` acted in this step. To be called before the next event is asked for. */
+  readonly attention?: () => Promise<AttentionMap>;
   /** What `resume` takes to go on from here. To be called before the next event is asked for. */
   state(): Promise<RunState>;
 }

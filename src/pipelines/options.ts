@@ -50,6 +50,8 @@ export interface GenerateOptions extends LongOptions, ControlInputs {
   readonly strength?: number;
   /** With a video: run as many steps as asked for, the last of int(steps / strength). Default false. */
   readonly enforceSteps?: boolean;
+  /** A word of the prompt: step events tell where in the frames it acts (`attention`). Takes a clip evaluated as a whole. */
+  readonly attentionTo?: string;
   /** Goes on with an interrupted run of the same model and options. */
   readonly resume?: RunState;
   /**
@@ -69,7 +71,10 @@ export interface Settings
   extends
     LongSettings,
     Required<
-      Omit<GenerateOptions, keyof LongOptions | keyof ControlInputs | OptionalSetting | "signal" | "video" | "resume">
+      Omit<
+        GenerateOptions,
+        keyof LongOptions | keyof ControlInputs | OptionalSetting | "signal" | "video" | "resume" | "attentionTo"
+      >
     > {
   readonly betaEnd: number | undefined;
   readonly originalSteps: number | undefined;

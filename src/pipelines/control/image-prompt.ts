@@ -7,7 +7,7 @@ import { countNonFinite } from "../../../kernels/finite.js";
 import type { Picture } from "../../io/frames.js";
 import { clipPixels } from "../../models/clip/vision-model.js";
 import type { UNetAdditions } from "../../models/unet/additions.js";
-import type { AttentionAddition, CrossAttention } from "../../nn/attention.js";
+import type { MoreKeyValues, CrossAttention } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Condition } from "../condition.js";
 import type { ConditionedRun } from "./conditions.js";
@@ -49,12 +49,12 @@ export function settleImagePrompts(
 
 class ImagePromptCondition implements Condition {
   readonly crossAttentions = [];
-  readonly #attention: ReadonlyMap<CrossAttention, AttentionAddition>;
+  readonly #attention: ReadonlyMap<CrossAttention, MoreKeyValues>;
   readonly #span: Span & { readonly scale: number };
   readonly #steps: readonly number[];
 
   constructor(
-    attention: ReadonlyMap<CrossAttention, AttentionAddition>,
+    attention: ReadonlyMap<CrossAttention, MoreKeyValues>,
     span: Span & { readonly scale: number },
     steps: readonly number[],
   ) {
