@@ -1,4 +1,5 @@
-// Packing of PyTorch's weights into the order in which the products read them.
+// Packing of PyTorch's weights into the order in which the products read them: on the device, or for software adapters on
+// the host.
 
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
@@ -18,6 +19,11 @@ export function packGemm(raw: readonly Tensor[], dtype: "f32" | "f16", geglu: bo
   const taps = kernel.reduce((n, d) => n * d, 1);
   const outputs = raw.reduce((n, r) => n + r.shape[0]!, 0);
   const packed = panels(raw[0]!, outputs, inputs, taps, dtype, label);
+  const host = raw[0]!.device.capabilities.kind === "cpu" ? hostValues(raw, dtype) : undefined;
+  if (host) {
+    packed.write(packOnHost(host, dtype, { outputs, inputs, geglu, shape: packed.shape }));
+    return packed;
+  }
   let first = 0;
   for (const r of raw) {
     const own = r.shape[0]!;
@@ -34,6 +40,63 @@ export function packMatrix(b: Tensor, label: string): Tensor {
   const packed = panels(b, outputs, inputs, 1, b.dtype as "f32" | "f16", label);
   write(b, packed, { outputs, inputs, first: 0, last: true, geglu: false, strides: [1, outputs] });
   return packed;
+}
+
+/** Bytes of all of `raw`, end to end, where all are still on the host and are of the type that is wanted. */
+function hostValues(raw: readonly Tensor[], dtype: "f32" | "f16"): Uint8Array | undefined {
+  const parts: Uint8Array[] = [];
+  for (const { dtype: stored, hostBytes } of raw) if (stored === dtype && hostBytes) parts.push(hostBytes);
+  if (parts.length < raw.length) return undefined;
+  if (parts.length === 1 && parts[0]!.byteOffset % 4 === 0) return parts[0];
+  const all = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0));
+  let at = 0;
+  for (const p of parts) {
+    all.set(p, at);
+    at += p.byteLength;
+  }
+  return all;
+}
+
+/**
+ * The panels that gemm-pack.wgsl writes, word for word, of values `[outputs, inputs, taps]` of the same type: software
+ * adapters take several times as long to move values about as the machine itself.
+ */
+export function packOnHost(
+  values: Uint8Array,
+  dtype: "f32" | "f16",
+  of: { readonly outputs: number; readonly inputs: number; readonly geglu: boolean; readonly shape: readonly number[] },
+): Uint8Array {
+  const { outputs, inputs, geglu } = of;
+  const [count, taps, padded, panel] = of.shape as [number, number, number, number];
+  const half = dtype === "f16";
+  const source = half
+    ? new Uint16Array(values.buffer, values.byteOffset, values.byteLength / 2)
+    : new Uint32Array(values.buffer, values.byteOffset, values.byteLength / 4);
+  const step = half ? 2 : 1;
+  const depth = (taps * padded) / step;
+  const words = new Uint32Array(count * depth * panel);
+  const bases = new Float64Array(panel);
+  for (let p = 0; p < count; p++) {
+    const columns = Math.min(panel, outputs - p * panel);
+    for (let j = 0; j < columns; j++) {
+      const n = p * panel + j;
+      bases[j] = (geglu ? Math.floor(n / 2) + (n % 2) * (outputs / 2) : n) * inputs * taps;
+    }
+    for (let c = 0; c < inputs; c += step) {
+      const pair = half && c + 1 < inputs;
+      for (let tap = 0; tap < taps; tap++) {
+        const out = (p * depth + (tap * padded + c) / step) * panel;
+        const from = c * taps + tap;
+        if (pair)
+          for (let j = 0; j < columns; j++) {
+            const at = bases[j]! + from;
+            words[out + j] = source[at]! | (source[at + taps]! << 16);
+          }
+        else for (let j = 0; j < columns; j++) words[out + j] = source[bases[j]! + from]!;
+      }
+    }
+  }
+  return new Uint8Array(words.buffer);
 }
 
 /** Room for the panels. */

@@ -253,8 +253,9 @@ export class WeightStore {
     const packed = this.device.scope(() => {
       const tensors = raw.map(({ data, dtype }, i) => {
         const name = slot.names[i]!;
-        const t = Tensor.empty(this.device, slot.shapes[i]!, dtype, name);
-        if (data) t.write(data);
+        const t = data
+          ? Tensor.fromBytes(this.device, data, slot.shapes[i]!, dtype, name)
+          : Tensor.empty(this.device, slot.shapes[i]!, dtype, name);
         return patch ? patch.apply(name, t) : t;
       });
       return slot.pack(tensors);

@@ -12,6 +12,8 @@ import { elements, shapeText, type Shape } from "./shape.js";
 interface Shared {
   readonly buffer: PoolBuffer;
   owners: number;
+  /** The values, while they are on the host alone: uploaded when the device first wants them. */
+  host?: Uint8Array | undefined;
 }
 
 /** Values on a device. Make one with `Tensor.from` or `Tensor.empty`; operations return new ones. */
@@ -52,6 +54,19 @@ export class Tensor implements Scoped, Disposable {
     const t = Tensor.empty(device, shape, dtype, label);
     device.upload(t.#shared.buffer, encode(values, dtype));
     return t;
+  }
+
+  /** Bytes of this dtype, on the host until the device first reads them; not to be changed any more. @internal */
+  static fromBytes(device: Device, data: Uint8Array, shape: Shape, dtype: DType, label = ""): Tensor {
+    const t = Tensor.empty(device, shape, dtype, label);
+    t.#shared.host = data;
+    return t;
+  }
+
+  /** The bytes of a whole tensor that the device has not asked for yet; undefined where they are there. @internal */
+  get hostBytes(): Uint8Array | undefined {
+    const { host } = this.#alive();
+    return host?.byteLength === this.bytes ? host : undefined;
   }
 
   /** Number of elements. */
@@ -96,12 +111,12 @@ export class Tensor implements Scoped, Disposable {
    * @internal
    */
   binding(start = 0, bytes = this.bytes - start): Binding {
-    return { buffer: this.#alive().buffer, offset: this.#offset + start, size: Math.ceil(bytes / 16) * 16 };
+    return { buffer: this.#there(), offset: this.#offset + start, size: Math.ceil(bytes / 16) * 16 };
   }
 
   /** Replaces the values, in order with recorded work; raw bytes of this dtype, from byte `offset` on. @internal */
   write(data: Uint8Array, offset = 0): void {
-    this.device.upload(this.#alive().buffer, data, this.#offset + offset);
+    this.device.upload(this.#there(), data, this.#offset + offset);
   }
 
   /** Runs what was recorded and returns the values; f16 comes as f32. */
@@ -116,7 +131,7 @@ export class Tensor implements Scoped, Disposable {
 
   /** Runs what was recorded and returns the bytes as they are stored. @internal */
   async readBytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return new Uint8Array(await this.device.read(this.#alive().buffer, this.#offset, this.bytes));
+    return new Uint8Array(await this.device.read(this.#there(), this.#offset, this.bytes));
   }
 
   /** Gives the memory back to the pool (once the last view is disposed). */
@@ -137,8 +152,17 @@ export class Tensor implements Scoped, Disposable {
   }
 
   async #values(): Promise<ArrayLike<number>> {
-    const data = await this.device.read(this.#alive().buffer, this.#offset, this.bytes);
+    const data = await this.device.read(this.#there(), this.#offset, this.bytes);
     return decode(data, this.dtype);
+  }
+
+  /** The buffer, its values on the device. */
+  #there(): PoolBuffer {
+    const shared = this.#alive();
+    const { buffer, host } = shared;
+    shared.host = undefined;
+    if (host) this.device.upload(buffer, host);
+    return buffer;
   }
 
   #alive(): Shared {
