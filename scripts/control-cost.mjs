@@ -1,5 +1,5 @@
 // What control costs beside plain generation.
-//   node scripts/control-cost.mjs            the bundled model on this adapter: seconds (median of 3 runs) and memory, in one process
+//   node scripts/control-cost.mjs            the bundled model on this adapter: seconds (least of 4 runs) and memory, in one process
 //   node scripts/control-cost.mjs plan       Stable Diffusion 1.5 at 512 × 512: arithmetic and memory, planned
 // The bundled model has no T2I-Adapter and no SparseCtrl: those are random weights of its sizes, which cost the same.
 
@@ -66,7 +66,7 @@ async function measure() {
   };
   const times = new Map(Object.keys(modes).map((name) => [name, []]));
   const facts = new Map();
-  for (let round = 0; round < 4; round++)
+  for (let round = 0; round < 5; round++)
     for (const [name, inputs] of Object.entries(modes)) {
       device.trim();
       device.pool.resetPeaks();
@@ -82,14 +82,14 @@ async function measure() {
       if (round > 0) times.get(name).push((performance.now() - start) / 1000);
       facts.set(name, { flops: device.counts.flops, peak: device.memory.peakReserved });
     }
-  const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-  const plain = { seconds: median(times.get("plain")), ...facts.get("plain") };
+  const least = (name) => Math.min(...times.get(name));
+  const plain = { seconds: least("plain"), ...facts.get("plain") };
   console.log(
     `${device.capabilities.name}, ${precision}; the model's and the networks' weights take ${mib(device.memory.used)}`,
   );
   console.log("| | seconds | GFLOP | peak memory |\n|---|---|---|---|");
   for (const [name, { flops, peak }] of facts) {
-    const seconds = median(times.get(name));
+    const seconds = least(name);
     const more = (a, b) => (name === "plain" ? "" : ` (${a >= b ? "+" : ""}${((a / b - 1) * 100).toFixed(0)} %)`);
     console.log(
       `| ${name} | ${seconds.toFixed(2)}${more(seconds, plain.seconds)} | ${(flops / 1e9).toFixed(1)}${more(flops, plain.flops)} | ${mib(peak)} |`,

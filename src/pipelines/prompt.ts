@@ -1,6 +1,6 @@
 // Prompts to what the UNet attends to: rows of tokens through the text encoder, weights applied, rows joined.
-// The negative prompt, prompts along a clip and prompts of regions meet in one evaluation, so all are brought to one length
-// with rows of the empty prompt: ask `chunksOf` first.
+// The negative prompt and prompts along a clip meet in one evaluation, so they are brought to one length with rows of the empty
+// prompt: ask `chunksOf` first. Prompts of regions are attended to by themselves.
 
 import { emphasis, type Emphasis } from "../../kernels/emphasis.js";
 import type { Device } from "../gpu/device.js";

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readJobs, shardOf } from "../../src/cli/options-jobs.js";
+import { encodePng } from "../../src/io/png.js";
 import { decodePng } from "../../src/io/png-reader.js";
 import { readRecipe } from "../../src/io/recipe.js";
 import { callCommandLine } from "../support/command-line.js";
@@ -77,6 +78,29 @@ describe("many clips", () => {
     expect(second.status).toBe(1);
     expect(second.stderr).toMatch(/skipped {3}3 that are there already/);
     expect(second.stdout).toBe("");
+  });
+
+  it("take regions and masks, of a model loaded once, and say so in their recipes", async () => {
+    writeFileSync(
+      at("mask.png"),
+      await encodePng({ width: 2, height: 1, rgba: new Uint8Array([0, 0, 0, 255, 255, 255, 255, 255]) }),
+    );
+    const [left, right] = ["0,0,.5,1:the night", `${at("mask.png")}:a blue star`];
+    const jobs = write({ prompt: "a star", region: [left, right], regionBase: 0.1 }, { prompt: "a star" });
+    const words = [...TINY, "-o", at("regions/{index}.png")];
+    const r = await callCommandLine("generate", "--prompts", jobs, ...words);
+    expect([r.status, r.stderr.match(/^load /gm)]).toEqual([0, ["load "]]);
+    const [first, second] = [0, 1].map((i) => new Uint8Array(readFileSync(at(`regions/000${i}.png`))));
+    expect(await readRecipe(first!)).toMatchObject({ region: [left, right], regionBase: 0.1 });
+    expect(Buffer.compare(decodePng(first!).rgba, decodePng(second!).rgba)).not.toBe(0);
+    const plan = await callCommandLine("plan", ...TINY, "--region", left!, "--region", right!, "--json");
+    const { stages } = JSON.parse(plan.stdout) as { stages: { name: string }[] };
+    expect(stages.map((s) => s.name)).toEqual(["load", "text", "control", "denoise", "decode"]);
+    const wrong = await callCommandLine("plan", ...TINY, "--region", "8,8,32,8:x");
+    expect([wrong.status, wrong.message]).toEqual([
+      1,
+      expect.stringMatching(/"x" lies at 8,8,32,8.*beyond the picture, which goes from 0,0 to 32,24/),
+    ]);
   });
 
   it("refuses lines that cannot work before anything is loaded", async () => {
