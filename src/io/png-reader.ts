@@ -4,6 +4,7 @@
 import { decode } from "fast-png";
 import { messageOf, PictureError } from "./errors.js";
 import { shownFor, type Clip, type Picture } from "./frames.js";
+import { exifOrientation, turnsAside, upright } from "./orientation.js";
 import { joinBytes, PNG_SIGNATURE, pngChunk, pngChunks, type Rectangle } from "./png.js";
 
 /** Pixels of a clip that `decodePng` reads, all frames together: 16,384 × 16,384. */
@@ -20,7 +21,7 @@ export interface PngFile {
   pictures(): Generator<Picture, void, undefined>;
 }
 
-/** Reads the chunks of a PNG file, not its pixels. @throws PictureError when it is none, is cut off, or a checksum is wrong */
+/** Reads the chunks of a PNG file, not its pixels; its frames are turned as its EXIF says. @throws PictureError when it is none, is cut off, or a checksum is wrong */
 export function readPng(bytes: Uint8Array): PngFile {
   const chunks = pngChunks(bytes);
   const header = chunks[0];
@@ -28,14 +29,17 @@ export function readPng(bytes: Uint8Array): PngFile {
   const [width, height] = [u32(header.data, 0), u32(header.data, 4)];
   const frames = animationFrames(chunks);
   const shared = chunks.filter((c) => c.type === "PLTE" || c.type === "tRNS").map((c) => pngChunk(c.type, c.data));
+  const exif = chunks.find((c) => c.type === "eXIf");
+  const orientation = exif ? exifOrientation(exif.data) : 1;
+  const aside = turnsAside(orientation);
   return {
-    width,
-    height,
+    width: aside ? height : width,
+    height: aside ? width : height,
     count: Math.max(1, frames.length),
     seconds: frames.map((f) => seconds(f.control)),
     *pictures() {
       if (frames.length === 0) {
-        yield decodeOne(bytes);
+        yield upright(decodeOne(bytes), orientation);
         return;
       }
       const canvas = new Uint8Array(width * height * 4);
@@ -53,7 +57,7 @@ export function readPng(bytes: Uint8Array): PngFile {
         ];
         const before = control[24] === 2 ? canvas.slice() : undefined;
         paint(canvas, width, decodeOne(joinBytes([PNG_SIGNATURE, ...parts])), at, control[25] === 1);
-        yield { width, height, rgba: canvas.slice() };
+        yield upright({ width, height, rgba: canvas.slice() }, orientation);
         if (before) canvas.set(before);
         else if (control[24] === 1)
           for (let y = at.y; y < at.y + at.height; y++)

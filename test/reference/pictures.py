@@ -1,6 +1,6 @@
 """Odd pictures and what PIL makes of them → fixtures/pictures.json.
 
-JPEGs in each EXIF orientation, as PIL's exif_transpose turns them; palettes with transparency, laid on black. Files and results
+JPEGs and PNGs in each EXIF orientation, as PIL's exif_transpose turns them; palettes with transparency, laid on black. Files and results
 (RGB) in base64.
 """
 
@@ -16,16 +16,17 @@ from common import FIXTURES
 text = lambda data: base64.b64encode(data).decode()
 
 
-def turned(orientation: int) -> dict:
+def turned(orientation: int, kind: str = "JPEG") -> dict:
     y, x = np.mgrid[0:16, 0:24]
     # Blocks of 8 × 8 of one colour: no decoder rounds them otherwise.
     rgb = np.stack([40 + 90 * (x // 8), 30 + 150 * (y // 8), 200 - 60 * ((x // 8 + y // 8) % 3)], -1).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=95, subsampling=0, exif=exif)
+    more = dict(quality=95, subsampling=0) if kind == "JPEG" else {}
+    Image.fromarray(rgb).save(file, kind, exif=exif, **more)
     image = ImageOps.exif_transpose(Image.open(file)).convert("RGB")
-    return {"name": f"turned-{orientation}.jpg", "file": text(file.getvalue()), "size": image.size, "rgb": text(image.tobytes())}
+    return {"name": f"turned-{orientation}.{'jpg' if kind == 'JPEG' else 'png'}", "file": text(file.getvalue()), "size": image.size, "rgb": text(image.tobytes())}
 
 
 def palette() -> dict:
@@ -40,4 +41,4 @@ def palette() -> dict:
 
 
 if __name__ == "__main__":
-    (FIXTURES / "pictures.json").write_text(json.dumps([*map(turned, range(1, 9)), palette()], separators=(",", ":")))
+    (FIXTURES / "pictures.json").write_text(json.dumps([*map(turned, range(1, 9)), *(turned(i, "PNG") for i in range(1, 9)), palette()], separators=(",", ":")))
