@@ -1,5 +1,5 @@
 // What control costs beside plain generation.
-//   node scripts/control-cost.mjs            the bundled model on this adapter: seconds (least of 4 runs) and memory, in one process
+//   node scripts/control-cost.mjs            the bundled model on this adapter: seconds (least of 3 runs) and memory, in one process
 //   node scripts/control-cost.mjs plan       Stable Diffusion 1.5 at 512 × 512: arithmetic and memory, planned
 // The bundled model has no T2I-Adapter and no SparseCtrl: those are random weights of its sizes, which cost the same.
 
@@ -59,14 +59,12 @@ async function measure() {
     plain: {},
     ControlNet: { controls: [{ network: controlnet, frames }] },
     "ControlNet, first half of the steps": { controls: [{ network: controlnet, frames, end: 0.5 }] },
-    "two ControlNets": { controls: [1, 2].map(() => ({ network: controlnet, frames })) },
     "T2I-Adapter (random weights)": { controls: [{ network: t2i, frames, scale: 1e-3 }] },
-    "one region": { regions: thirds.slice(0, 1) },
     "three regions": { regions: thirds },
   };
   const times = new Map(Object.keys(modes).map((name) => [name, []]));
   const facts = new Map();
-  for (let round = 0; round < 5; round++)
+  for (let round = 0; round < 4; round++)
     for (const [name, inputs] of Object.entries(modes)) {
       device.trim();
       device.pool.resetPeaks();

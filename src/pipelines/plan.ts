@@ -53,6 +53,8 @@ export interface PlanOptions {
   readonly tokenizer?: PromptTokenizer;
   /** Default "joint". */
   readonly motionNorm?: "joint" | "frame";
+  /** What errors call the motion modules. */
+  readonly motionName?: string | undefined;
 }
 
 /** What guides a planned run besides its text. */
@@ -93,8 +95,8 @@ export async function withNetworks<R>(
   if (what.model === "sd15") return body(SD15_ANIMATELCM, { ...how, tokenizer: await CLIPTokenizer.openai() });
   const files = await openModel(what as ModelSources);
   try {
-    const { weights, tokenizer, motionNorm } = files;
-    return await body(files.configs, { ...how, weights, tokenizer, motionNorm });
+    const { weights, tokenizer, motionNorm, motionName } = files;
+    return await body(files.configs, { ...how, weights, tokenizer, motionNorm, motionName });
   } finally {
     await files.close();
   }
@@ -162,6 +164,7 @@ class PlannedRun {
       weights,
       tokenizer,
       motionNorm = "joint",
+      motionName,
     }: Omit<PlanOptions, "capabilities">,
     encoder = false,
   ) {
@@ -173,7 +176,6 @@ class PlannedRun {
       ...(weights && { unetWeights: weights.unet, imageWeights: weights.image }),
     });
     this.#models = models;
-    const motionName = configs.motion?.name;
     this.#pipeline = new AnimateDiffPipeline({
       device,
       dtype: precision,
