@@ -7,6 +7,7 @@ import { copyRows } from "../../kernels/copy.js";
 import { mixShares } from "../../kernels/mix-shares.js";
 import { Tensor } from "../tensor/tensor.js";
 import { FusedLinear, Linear } from "./linear.js";
+import { rows } from "./rows.js";
 import { consume } from "./step.js";
 import type { Weights } from "./weights.js";
 
@@ -83,6 +84,22 @@ export class SelfAttention {
 
 /** Keys and values of one text for every cross-attention layer: computed once per text, not once per step. */
 export type TextKeyValues = ReadonlyMap<CrossAttention, Tensor>;
+
+/** What of a text is for `count` of n frames, all of one clip, from frame `start` on: the frames' own texts, or their clip's. */
+export function textOfPart(
+  layers: readonly CrossAttention[],
+  text: TextKeyValues,
+  { start, count, n }: { readonly start: number; readonly count: number; readonly n: number },
+): TextKeyValues {
+  return new Map(
+    layers.flatMap((layer) => {
+      const kv = text.get(layer);
+      if (!kv) return []; // which says so when it is used
+      const texts = kv.shape[0]!;
+      return [[layer, texts === n ? rows(kv, start, count) : rows(kv, Math.floor((start * texts) / n), 1)] as const];
+    }),
+  );
+}
 
 /** Keys and values of a text `[b, tokens, textChannels]` for layers that read it. */
 export function prepareText(layers: readonly CrossAttention[], text: Tensor): TextKeyValues {
@@ -175,7 +192,12 @@ export class CrossAttention {
         const [, n = 0] = q.shape;
         const shares = more.shares.get(n);
         if (!shares) throw new Error(`attention ${this.#label}: there are no shares of regions for ${n} tokens`);
-        return mixShares(own, this.#attend(lastRows(q, more.frames), more.keyValues), shares, "regional");
+        return mixShares(
+          own,
+          this.#attend(rows(q, q.shape[0]! - more.frames, more.frames), more.keyValues),
+          shares,
+          "regional",
+        );
       });
     }
     return this.#out.forward(y, { residual });
@@ -188,14 +210,4 @@ export class CrossAttention {
       label: `attention ${this.#label}`,
     });
   }
-}
-
-/** The last entries of x's first dimension: a view where the adapter can bind it, else a copy. */
-function lastRows(x: Tensor, count: number): Tensor {
-  const [n = 0, ...rest] = x.shape;
-  if (count === n) return x;
-  if (((x.bytes / n) * (n - count)) % x.device.capabilities.alignment === 0) return x.slice(n - count, count);
-  const y = Tensor.empty(x.device, [count, ...rest], x.dtype, x.label);
-  copyRows(x, n - count, y, 0, count);
-  return y;
 }

@@ -1,8 +1,9 @@
 // The UNet's blocks: diffusers' CrossAttnDownBlockMotion, DownBlockMotion, UNetMidBlockCrossAttnMotion,
 // CrossAttnUpBlockMotion and UpBlockMotion; without motion modules they are the blocks of UNet2DConditionModel.
 
-import type { AttentionAdditions, CrossAttention, TextKeyValues } from "../../nn/attention.js";
+import { textOfPart, type AttentionAdditions, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
+import { hasParts, inParts, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
@@ -44,15 +45,39 @@ class Layer {
 
   /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them. */
   forward(x: Tensor, context: BlockContext, skip?: Tensor, additions: BlockAdditions = NONE, owned = false): Tensor {
-    const used = [x, ...(skip ? [skip] : [])];
-    const resnet = () => this.resnet.forward(x, context.time, skip);
-    let y = owned ? consume(used, resnet) : resnet();
-    const { transformer, motion } = this;
-    if (transformer) y = consume([y], () => transformer.forward(y, context.text, context.attention));
+    const used = owned ? [x, ...(skip ? [skip] : [])] : [];
+    let y = inFrameParts(context) ? this.#inParts(x, context, skip, used) : this.#atOnce(x, context, skip, used);
+    const { motion } = this;
     y = added(y, additions.features, "add features");
     if (motion) y = consume([y], () => motion.forward(y, context.clip));
     return added(y, additions.outputs, "add to output");
   }
+
+  #atOnce(x: Tensor, { time, text, attention }: BlockContext, skip: Tensor | undefined, used: readonly Tensor[]): Tensor {
+    const resnet = () => this.resnet.forward(x, time, skip);
+    const y = used.length > 0 ? consume(used, resnet) : resnet();
+    const { transformer } = this;
+    return transformer ? consume([y], () => transformer.forward(y, text, attention)) : y;
+  }
+
+  #inParts(x: Tensor, context: BlockContext, skip: Tensor | undefined, used: readonly Tensor[]): Tensor {
+    const n = x.shape[0]!;
+    const { crossAttentions = [] } = this.transformer ?? {};
+    const y = inParts(x, n, context.clip.frames, (start, count) => {
+      const text = textOfPart(crossAttentions, context.text, { start, count, n });
+      return this.#atOnce(rows(x, start, count), { ...context, text }, skip && rows(skip, start, count), []);
+    });
+    for (const t of used) t.dispose();
+    return y;
+  }
+}
+
+/**
+ * A long clip, of which only the motion modules' windows see several frames at once (FreeNoise): all other layers take some
+ * frames at a time. What else they attend to is not laid out for parts.
+ */
+function inFrameParts({ clip, attention = [] }: BlockContext): boolean {
+  return clip.windows !== undefined && attention.length === 0 && hasParts(clip.frames);
 }
 
 /** Layers, then a convolution of stride 2 (except in the last block). */

@@ -9,6 +9,7 @@ import { SelfAttention } from "../../nn/attention.js";
 import { FeedForward } from "../../nn/feed-forward.js";
 import { Linear } from "../../nn/linear.js";
 import { GroupNorm, LayerNorm } from "../../nn/norm.js";
+import { hasParts, inParts, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
 import type { Parameter, Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
@@ -61,7 +62,9 @@ class MotionBlock {
   /** `x [clips·frames, positions, c]`, used up. */
   forward(x: Tensor, { frames, windows }: Clip): Tensor {
     const y = windows ? this.#attendInWindows(x, frames, windows) : this.#attend(x, frames);
-    return consume([y], () => this.#ff.forward(this.#norm3.forward(y), y));
+    const feed = (t: Tensor) => this.#ff.forward(this.#norm3.forward(t), t);
+    if (!windows || !hasParts(frames)) return consume([y], () => feed(y));
+    return consume([y], () => inParts(y, y.shape[0]!, frames, (start, count) => feed(rows(y, start, count))));
   }
 
   #attend(x: Tensor, frames: number): Tensor {
