@@ -3,7 +3,6 @@
 
 import { addScaled } from "../../kernels/add-scaled.js";
 import { attention, temporalAttention, type Columns } from "../../kernels/attention.js";
-import { copyRows } from "../../kernels/copy.js";
 import { mixShares } from "../../kernels/mix-shares.js";
 import { Tensor } from "../tensor/tensor.js";
 import { FusedLinear, Linear } from "./linear.js";
