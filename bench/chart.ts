@@ -34,6 +34,14 @@ export function keep(folder: string, name: "peers" | "roofline", data: PeerFile 
   return path;
 }
 
+/** `results`, in the order of `names`, with those of other cases that `folder` keeps of the same adapter. */
+export function withKept(folder: string, { adapter, results }: PeerFile, names: readonly string[]): PeerFile {
+  const path = join(folder, "peers.json");
+  const kept = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as PeerFile) : undefined;
+  const all = new Map([...(kept?.adapter === adapter ? kept.results : []), ...results].map((r) => [r.name, r]));
+  return { adapter, results: names.flatMap((name) => all.get(name) ?? []) };
+}
+
 /** Draws again every chart whose measurements lie in `folder`. */
 export function redraw(folder: string): void {
   for (const [name, draw] of Object.entries(CHARTS)) {

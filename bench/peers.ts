@@ -8,6 +8,7 @@ import { BROWSER_LAYERS, openJax, openTfjs, provideNavigator, type BrowserPeer }
 import { PEER_LAYERS } from "./peers/layers.js";
 import { onnxRuntime, openLayer } from "./peers/onnxruntime.js";
 import { peerModules } from "./peers/packages.js";
+import { torchTimes } from "./peers/torch.js";
 import { compareUNet } from "./peers/unet.js";
 import { prepare, time } from "./run.js";
 
@@ -30,11 +31,15 @@ export interface PeerResult {
   /** The UNet's first call, everything from weights in memory to the result, shaders compiled; its results' distance. */
   readonly first?: { readonly ms: number; readonly peerMs: number; readonly ratio: number };
   readonly distance?: number;
+  /** PyTorch's on the CPU, for information. */
+  readonly torchMs?: number;
 }
 
 export interface PeerOptions {
   readonly names?: readonly string[];
   readonly repeats?: number;
+  /** A Python that has torch. */
+  readonly python?: string | undefined;
   /** Another adapter object for the device's adapter. */
   readonly adapter: () => Promise<GPUAdapter>;
   readonly onResult?: (result: PeerResult) => void;
@@ -118,7 +123,12 @@ export async function runPeers(device: Device, options: PeerOptions): Promise<Pe
       distance: u.distance,
     });
   }
-  return results;
+  const torch = await torchTimes(
+    results.map((r) => r.name),
+    options.python,
+    options.onMessage,
+  );
+  return results.map((r) => ({ ...r, ...(torch[r.name] !== undefined && { torchMs: torch[r.name]! }) }));
 }
 
 /** Lines of a table. */
@@ -126,9 +136,16 @@ export function peerTable(results: readonly PeerResult[]): string[] {
   const row = (name: string, ...columns: string[]) => name.padEnd(34) + columns.map((c) => c.padStart(16)).join("");
   const than = (ms: number, ratio: number) => `${ms.toFixed(1)} (${ratio.toFixed(2)}×)`;
   return [
-    row("milliseconds", "ours", "onnxruntime", "with transfers", "jax-js", "tfjs"),
-    ...results.flatMap(({ name, ms, peerMs, ratio, peerWholeMs, others = [], first, distance }) => [
-      row(name, ms.toFixed(1), than(peerMs, ratio), peerWholeMs.toFixed(1), ...others.map((o) => than(o.ms, o.ratio))),
+    row("milliseconds", "ours", "onnxruntime", "with transfers", "PyTorch, CPU", "jax-js", "tfjs"),
+    ...results.flatMap(({ name, ms, peerMs, ratio, peerWholeMs, others = [], first, distance, torchMs }) => [
+      row(
+        name,
+        ms.toFixed(1),
+        than(peerMs, ratio),
+        peerWholeMs.toFixed(1),
+        torchMs?.toFixed(1) ?? "",
+        ...others.map((o) => than(o.ms, o.ratio)),
+      ),
       ...(first ? [row(`${name}, first call`, first.ms.toFixed(1), than(first.peerMs, first.ratio))] : []),
       ...(distance === undefined ? [] : [row("", `results ${distance.toExponential(1)} apart (relative L2)`)]),
     ]),

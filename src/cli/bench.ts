@@ -1,7 +1,7 @@
 // kineograph bench: the kernels at the model's real layer shapes, each checked before it is timed.
 
 import { cases } from "../../bench/index.js";
-import { keep } from "../../bench/chart.js";
+import { keep, withKept } from "../../bench/chart.js";
 import { peerTable, runPeers } from "../../bench/peers.js";
 import { measureRoofline, rooflineTable } from "../../bench/roofline.js";
 import { pretendBench, runBench, type BenchResult } from "../../bench/run.js";
@@ -60,6 +60,7 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
       const results = await runPeers(device, {
         names,
         adapter: async () => requestAdapter(await chooseAdapter(a.device)),
+        python: process.env["KINEOGRAPH_PYTHON"],
         onMessage: (message) => terminal.say(message),
         onResult: ({ name }) => {
           terminal.step(name);
@@ -67,8 +68,10 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
         },
       });
       console.log(a.json === true ? JSON.stringify(results) : peerTable(results).join("\n"));
-      if (a.chart !== undefined)
-        terminal.say(`drawn: ${keep(a.chart, "peers", { adapter: device.capabilities.name, results })}`);
+      if (a.chart !== undefined) {
+        const all = withKept(a.chart, { adapter: device.capabilities.name, results }, benchNames());
+        terminal.say(`drawn: ${keep(a.chart, "peers", all)}`);
+      }
       return;
     }
     if (a.json !== true) console.log(line("", "ms", "GFLOPS", "GB/s", "of peak"));

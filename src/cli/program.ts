@@ -100,10 +100,13 @@ export function program(): Command {
     .addOption(new Option("--precision <f32|f16>", "(default: f16 where the adapter has it)").choices(["f32", "f16"]))
     .option(
       "--peers",
-      "time onnxruntime's WebGPU provider, jax-js and tfjs beside, turn by turn, in f32 (installs them into a temporary folder)",
+      "time onnxruntime's WebGPU provider, jax-js and tfjs beside, turn by turn, in f32 (installs them into a temporary folder), and PyTorch on the CPU where KINEOGRAPH_PYTHON names a Python that has it",
     )
     .option("--roofline", "profile every layer of the narrow UNet against the adapter's peaks")
-    .option("--chart <folder>", "with --peers or --roofline: keep the measurements there as JSON, and draw them (SVG)")
+    .option(
+      "--chart <folder>",
+      "with --peers or --roofline: keep the measurements there as JSON, beside those of other cases, and draw them (SVG)",
+    )
     .option("--device <n|name>", "adapter, as listed by `kineograph devices` (default: the fastest)")
     .option("--json", "print JSON on stdout: an array; for --roofline an object")
     .option("-q, --quiet", "no progress")

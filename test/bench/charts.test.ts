@@ -1,9 +1,13 @@
 import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CHARTS } from "../../bench/chart.js";
+import { CHARTS, keep, withKept } from "../../bench/chart.js";
 import { peersChart } from "../../bench/charts/peers.js";
 import { rooflineChart } from "../../bench/charts/roofline.js";
 import { logarithmic, picture, powers, text } from "../../bench/charts/svg.js";
+import { torchTimes } from "../../bench/peers/torch.js";
 import { rooflineTable, type Roofline } from "../../bench/roofline.js";
 
 const roofline: Roofline = {
@@ -64,6 +68,35 @@ describe("charts", () => {
     const [, conv, norm] = rooflineTable(roofline);
     expect(conv).toMatch(/^conv2d +4\.0 +80 % +50\.0 +0\.50 +100\.0 +50 %$/);
     expect(norm).toMatch(/^layerNorm +1\.0 +20 % +1\.0 +5\.00 +0\.2 +50 %$/);
+  });
+
+  it("keep the results of cases that were not run again, of the same adapter", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "kineograph-chart-"));
+    const result = (name: string, ms: number) => ({ name, ms, peerMs: 2, ratio: 2 / ms, peerWholeMs: 3 });
+    try {
+      keep(folder, "peers", { adapter: "one", results: [result("a", 1), result("b", 1)] });
+      const names = ["b", "a", "c"];
+      expect(
+        withKept(folder, { adapter: "one", results: [result("a", 5)] }, names).results.map((r) => [r.name, r.ms]),
+      ).toEqual([
+        ["b", 1],
+        ["a", 5],
+      ]);
+      expect(withKept(folder, { adapter: "two", results: [result("a", 5)] }, names).results).toHaveLength(1);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it("leave out PyTorch, and say so, where no Python has it", async () => {
+    const said: string[] = [];
+    const say = (message: string) => said.push(message);
+    expect(await torchTimes(["matmul-512"], undefined, say)).toEqual({});
+    expect(await torchTimes(["matmul-512"], "/no/such/python", say)).toEqual({});
+    expect(said).toEqual([
+      "PyTorch is left out: KINEOGRAPH_PYTHON names no Python that has torch",
+      expect.stringMatching(/^PyTorch is left out: \/no\/such\/python: .*ENOENT/),
+    ]);
   });
 
   it.each(Object.keys(CHARTS))("in docs/performance are drawn from the measurements beside them: %s", (name) => {
