@@ -1,6 +1,6 @@
 """Teacher-free adaptation: adapters for the AnimateLCM that ships, which stays as it is.
 
-    python adapt.py i2v --minutes 30        the picture encoder (image to video)      -> work/adapter-i2v.pt
+    python adapt.py i2v --minutes 60        image to video: picture encoder, motion   -> work/adapter-i2v.pt
     python adapt.py control --minutes 25    a ControlNet for blobs along a path       -> work/adapter-control.pt
     python adapt.py export                  f16 files ../motion-i2v and ../control-blob
 
@@ -41,17 +41,31 @@ class Noise:
 
 
 # ------------------------------------------------------------------ the two adapters
+class I2VNet(torch.nn.Module):
+    """all that AnimateLCM-I2V's file holds: the picture encoder, and motion modules that know what to do with it"""
+
+    def __init__(self, unet):
+        super().__init__()
+        self.encoder = ImageEncoder()
+        for n, p in self.encoder.named_parameters():  # small features at the start
+            if n.startswith("conv_in") or ".block2." in n:
+                p.data.mul_(0.3)
+        self.motion_names = [n for n, _ in unet.named_parameters() if ".motion_modules." in n]
+        self.motion = torch.nn.ParameterList(unet.get_parameter(n).detach().clone() for n in self.motion_names)
+
+
 class I2V:
     """what the picture shows comes from the encoder, so half of the captions name the motion only"""
     beta_end, motion_scale = 0.014, 0.8
 
     def __init__(self):
-        self.net = ImageEncoder()
-        for n, p in self.net.named_parameters():  # small features at the start
-            if n.startswith("conv_in") or ".block2." in n:
-                p.data.mul_(0.3)
         self.unet = frozen_lcm(per_frame_norm=True)
         self.injection = Injection(self.unet)
+        self.net = I2VNet(self.unet)
+
+    def groups(self):
+        """the motion modules know most of their work already"""
+        return [dict(params=list(self.net.encoder.parameters())), dict(params=list(self.net.motion), share=0.15)]
 
     def caption(self, combo, rng, _):
         if rng.rand() < 0.5:
@@ -63,9 +77,9 @@ class I2V:
 
     def predict(self, net, x, t, text, frames, picture):
         FrameNumbers.idx = frames
-        with bf16():
-            self.injection.features = net(picture, frames, self.motion_scale)
-            return self.unet(x, t, text).sample.float()
+        self.injection.features = net.encoder(picture, frames, self.motion_scale)
+        motion = dict(zip(net.motion_names, net.motion))
+        return torch.func.functional_call(self.unet, motion, (x, t, text)).sample.float()
 
 
 class Control:
@@ -80,6 +94,9 @@ class Control:
         self.net.load_state_dict(start, strict=False)
         self.net.to(memory_format=torch.channels_last)
 
+    def groups(self):
+        return [dict(params=list(self.net.parameters()))]
+
     def caption(self, combo, rng, i):
         return D.caption(*combo, rng, p_motion=0.7 if i % 4 == 0 else 0.0)
 
@@ -91,9 +108,8 @@ class Control:
         FrameNumbers.idx = frames
         b, f = frames.shape
         flat = x.transpose(1, 2).flatten(0, 1)
-        with bf16():
-            down, mid = net(flat, t.repeat_interleave(f), text.repeat_interleave(f, 0), blobs, return_dict=False)
-            return self.unet(x, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample.float()
+        down, mid = net(flat, t.repeat_interleave(f), text.repeat_interleave(f, 0), blobs, return_dict=False)
+        return self.unet(x, t, text, down_block_additional_residuals=down, mid_block_additional_residual=mid).sample.float()
 
 
 ADAPTERS = {"i2v": I2V, "control": Control}
@@ -116,7 +132,7 @@ def train(a):
     online, noise = adapter.net, Noise(adapter.beta_end)
     target, average = (copy.deepcopy(online).requires_grad_(False) for _ in range(2))
     params = list(online.parameters())
-    opt = torch.optim.AdamW(params, lr=a.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+    opt = torch.optim.AdamW(adapter.groups(), lr=a.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     first = 0
     if a.resume:
         st = torch.load(path)
@@ -126,6 +142,11 @@ def train(a):
         first = st["step"]
         rng.seed(41 + first)
     last = time.time()
+
+    def predict(*args):
+        with bf16():
+            return adapter.predict(*args)
+
     for step, done in clock(a):
         step += first
         set_lr(opt, cosine(done, a.lr, 0.05, 0.15), step, 40)
@@ -150,8 +171,8 @@ def train(a):
             m = torch.nonzero(s > 0)[:, 0]
             if len(m):
                 part = cond[m] if len(cond) == n else cond.unflatten(0, (n, k))[m].flatten(0, 1)
-                goal[m] = noise.denoise(adapter.predict(target, xs[m], s[m], c[m], frames[m], part), xs[m], s[m])
-        out = noise.denoise(adapter.predict(online, xt, t, c, frames, cond), xt, t)
+                goal[m] = noise.denoise(predict(target, xs[m], s[m], c[m], frames[m], part), xs[m], s[m])
+        out = noise.denoise(predict(online, xt, t, c, frames, cond), xt, t)
         err = (torch.sqrt((out - goal) ** 2 + 1e-6) - 1e-3).mean(1)  # pseudo-Huber
         weight = object_weight(states[idx[:, None], fr].reshape(-1, 3), t.repeat_interleave(k), 3.0)
         loss = (err * weight.view_as(err)).mean()
@@ -188,12 +209,14 @@ def original_motion_name(name):
 
 
 def export(a):
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import save_file
     path = f"{a.work}/adapter-i2v.pt"
     if os.path.exists(path):
-        motion = load_file(f"{MODELS}/motion-lcm/diffusion_pytorch_model.safetensors")
-        out = {original_motion_name(k): v for k, v in motion.items() if "pos_embed" not in k}
-        out.update({"img_encoder." + k: v.half().contiguous() for k, v in torch.load(path)["average"].items()})
+        net = I2VNet(frozen_lcm())
+        net.load_state_dict(torch.load(path)["average"])
+        out = {original_motion_name(n): p for n, p in zip(net.motion_names, net.motion)}
+        out |= {"img_encoder." + k: v for k, v in net.encoder.state_dict().items()}
+        out = {k: v.detach().half().contiguous() for k, v in out.items()}
         os.makedirs(f"{a.out}/motion-i2v", exist_ok=True)
         save_file(out, f"{a.out}/motion-i2v/diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
         with open(f"{MODELS}/motion-lcm/config.json") as f, open(f"{a.out}/motion-i2v/config.json", "w") as g:

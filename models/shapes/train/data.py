@@ -234,6 +234,13 @@ def canonical(colour, shape, motion, bg):
     return f"{'an' if colour == 'orange' else 'a'} {colour} {shape} {motion} {BG_PHRASES[bg][0]}"
 
 
+def unseen_wording(colour, shape, motion, bg, i):
+    """one of four wordings that `caption` never makes: known words in another order"""
+    m, b = MOTION_PHRASES[motion], BG_PHRASES[bg]
+    a = f"{'an' if colour == 'orange' else 'a'} {colour} {shape}"
+    return (f"{b[0]}, {a} {m[0]}", f"{m[2]} {b[1]}: {a}", f"{b[2]} and {a} that {m[3]}", f"{a} {b[4]}, {m[2]}")[i % 4]
+
+
 def all_words():
     """the whole vocabulary of the captions"""
     words = set("a an the".split() + CNAMES + SHAPES + [","])

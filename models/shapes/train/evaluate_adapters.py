@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import data as D
-from adapters import MODELS, ImageEncoder, base_parts, blob, encode, free_path, free_start, render
+from adapters import MODELS, base_parts, blob, encode, free_path, free_start, render
 from checker import BGS, KEYS, check, largest, nearest_background, object_masks, score
 from evaluate import labelled, prompts
 
@@ -71,14 +71,17 @@ def picture_tests(n):
 
 def load_i2v():
     from safetensors.torch import load_file
-    from adapt import I2V
+    from adapt import I2V, original_motion_name
     q = I2V()
-    f = load_file(f"{MODELS}/motion-i2v/diffusion_pytorch_model.safetensors")
-    q.net.load_state_dict({k.removeprefix("img_encoder."): v.float() for k, v in f.items() if k.startswith("img_encoder.")})
+    f = {k: v.float() for k, v in load_file(f"{MODELS}/motion-i2v/diffusion_pytorch_model.safetensors").items()}
+    q.net.encoder.load_state_dict({k.removeprefix("img_encoder."): v for k, v in f.items() if k.startswith("img_encoder.")})
+    with torch.no_grad():
+        for n, p in zip(q.net.motion_names, q.net.motion):
+            p.copy_(f[original_motion_name(n)])
     return q
 
 
-def sample_i2v(a, q, parts, prompt, pictures, seeds, with_picture=True, motion_scale=0.8):
+def sample_i2v(a, q, parts, prompt, pictures, seeds, with_picture=True):
     """LCM sampling as AnimateLCM-I2V's defaults: betas to 0.014, 200 original steps; its colour matching is left out"""
     from diffusers import LCMScheduler
     from nets import FrameNumbers, tokens
@@ -92,10 +95,12 @@ def sample_i2v(a, q, parts, prompt, pictures, seeds, with_picture=True, motion_s
     x = torch.cat([torch.randn(1, 4, 16, 16, 16, generator=g) for g in gens])
     frames = torch.arange(16)[None].repeat(len(gens), 1)
     for t in schedule.timesteps:
-        FrameNumbers.idx = frames
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.bf16):
-            q.injection.features = q.net(z, frames, motion_scale) if with_picture else None
-            e = q.unet(x, t.repeat(len(gens)), c).sample.float()
+            if with_picture:
+                e = q.predict(q.net, x, t.repeat(len(gens)), c, frames, z)
+            else:
+                FrameNumbers.idx, q.injection.features = frames, None
+                e = q.unet(x, t.repeat(len(gens)), c).sample.float()
         x = schedule.step(e, t, x, generator=gens).prev_sample
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.bf16):
         y = [vae.decode(v.transpose(0, 1) / vae.config.scaling_factor).sample.float() for v in x]
