@@ -10,7 +10,6 @@ import { sideBySide } from "../dist/src/io/montage.js";
 const WORK = "gallery-work";
 const MODEL = "models/shapes";
 const STAR = "a red star moving right on a night sky";
-const HEART = "a blue heart growing at sunset";
 
 /** What each picture shows: cells by row, a label and the arguments of `kineograph generate` (or a picture as it is). */
 const GALLERY = {
@@ -65,10 +64,6 @@ const GALLERY = {
         ],
       },
     ],
-  },
-  loop: {
-    columns: ["looped windows"],
-    rows: [{ label: "", cells: [[HEART, "--frames 32 --long window --context-schedule looped --stride 8"]] }],
   },
 };
 

@@ -31,6 +31,7 @@ import evaluate_adapters
 import export
 import styles
 import train
+import wordings
 
 
 def stage(name, run, **more):
@@ -50,6 +51,7 @@ stage("motion, resumed", train.stage_motion, resume=True)
 for name in ("image", "video"):
     stage(name, distill.distill)
 stage("export", export.export)
+stage("wordings", wordings.teach, steps=3)
 for kind in ("i2v", "control"):
     stage(kind, adapters.clips, kind=kind)
     stage(kind, adapt.train)

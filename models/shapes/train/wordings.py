@@ -95,13 +95,7 @@ def read_by(unet):
     return q * (96 ** 0.5 / q.norm())
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--steps", type=int, default=1500)
-    ap.add_argument("--out", default=f"{MODELS}/base/text_encoder")
-    ap.add_argument("--threads", type=int, default=2)
-    a = ap.parse_args()
-    torch.set_num_threads(a.threads)
+def teach(a):
     torch.manual_seed(71)
     rng = np.random.RandomState(71)
     tok, old, _ = base_parts()
@@ -120,8 +114,17 @@ def main():
         opt.step()
         opt.zero_grad(set_to_none=True)
         report("wordings", step, step / a.steps, 100, loss=loss, same=err[(x == y).all(1)].mean(), colour=err[weight > 1].mean())
-    new.half().save_pretrained(a.out)
-    log("done", a.out)
+    new.half().save_pretrained(f"{a.out}/base/text_encoder")
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--steps", type=int, default=1000)
+    ap.add_argument("--out", default=MODELS)
+    ap.add_argument("--threads", type=int, default=2)
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    teach(a)
 
 
 if __name__ == "__main__":
