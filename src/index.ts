@@ -49,6 +49,8 @@ export type { TextExtras } from "./pipelines/record-text.js";
 export { preprocess, PREPROCESSORS, type Preprocessor, type PreprocessorName } from "./io/preprocess.js";
 export { coverCrop, crop, resize, type Box, type Filter } from "./io/resample.js";
 export { loadControl, type LoadControlOptions } from "./pipelines/control/network.js";
+export type { ControlInputs } from "./pipelines/control/conditions.js";
+export type { Course } from "./pipelines/course.js";
 export type { ImagePromptOptions } from "./pipelines/control/image-prompt.js";
 export { loadIPAdapter, type IPAdapter, type LoadIPAdapterOptions } from "./pipelines/control/ip-adapter.js";
 export type { ImageInputs } from "./pipelines/control/image.js";
