@@ -55,12 +55,12 @@ export async function tune(
   const name = cacheName(device);
   const known = parse(await cache?.read(name));
   const open = [...trials.values()].filter((t) => redo || !fits(known.get(t.site), t));
+  device.compileAhead(open.flatMap((t) => [...t.ways.values()].flatMap((dispatches) => dispatches.map((d) => d.code))));
   for (const [i, trial] of open.entries()) {
     signal?.throwIfAborted();
     onProgress?.(i, open.length, trial.site);
     known.set(trial.site, await timed(device, trial, timer));
   }
-  device.trim();
   if (open.length > 0) await cache?.write(name, print([...known.values()]));
   const results = [...trials.keys()].map((site) => known.get(site)!);
   const others = Object.entries(device.tuning.choices).filter(([site]) => !trials.has(site));
@@ -121,6 +121,7 @@ async function timed(device: Device, { site, ways }: Trial, timer: Timer): Promi
     return { site, way, ms: Object.fromEntries(runs.map((r) => [r.way, r.ms])) };
   } finally {
     for (const buffer of scratch.values()) device.pool.release(buffer);
+    device.trim(); // the next site wants other sizes
   }
 }
 
