@@ -178,7 +178,7 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
  * The ways to do a product, the fastest as far as is known first:
  *   plain   two sources of which the first does not end on a multiple of eight channels; software adapters: single
  *           rows with an activation (the timestep's embedding), not worth the seconds that a pipeline takes to compile
- *   cpu     software adapters with subgroups of 8 lanes
+ *   cpu     software adapters with subgroups of 8 lanes; block is slower on llvmpipe, and may not be elsewhere
  *   block   other software adapters (without subgroups not for GEGLU)
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
  *   gpu     other GPUs, f32, narrow layers
@@ -195,7 +195,7 @@ function waysOf(
   if (o.c2 > 0 && o.c1 % 8 !== 0) return ["plain"];
   if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return ["plain"];
   if (c.kind === "cpu" && o.geglu && !c.subgroups) return ["plain"];
-  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu"] : ["block"];
+  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu", "block"] : ["block"];
   const half = o.dtype === "f16" && o.packed.dtype === "f16";
   const matrix = half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16;
   const variants = matrix ? (["matrix", "gpu"] as const) : (["gpu"] as const);
