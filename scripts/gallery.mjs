@@ -4,11 +4,12 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
-import { readVideo, writeClip } from "kineograph/node";
+import { openVideo, readVideo, writeClip } from "kineograph/node";
 import { sideBySide } from "../dist/src/io/montage.js";
 
 const WORK = "gallery-work";
 const MODEL = "models/shapes";
+const FPS = 8;
 const STAR = "a red star moving right on a night sky";
 
 /** What each picture shows: cells by row, a label and the arguments of `kineograph generate` (or a picture as it is). */
@@ -35,7 +36,7 @@ const GALLERY = {
     })),
   },
   control: {
-    columns: ["the path", "“a red star on a night sky”", "“a pink heart on a green meadow”"],
+    columns: ["the path", "a red star", "a pink heart"],
     rows: [
       {
         label: "",
@@ -48,7 +49,7 @@ const GALLERY = {
     ],
   },
   "longer-clips": {
-    columns: ["32 frames", "64 frames, FreeNoise", "64 frames, prompts along the clip"],
+    columns: ["32 frames", "64, FreeNoise", "64, star to heart"],
     rows: [
       {
         label: "",
@@ -70,7 +71,7 @@ const GALLERY = {
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(GALLERY);
 mkdirSync(WORK, { recursive: true });
 mkdirSync("docs/gallery", { recursive: true });
-await writeClip(`${WORK}/path.png`, path(), { fps: 8 });
+await writeClip(`${WORK}/path.png`, path(), { fps: FPS });
 for (const name of names) {
   const { columns, rows } = GALLERY[name];
   const shown = [];
@@ -80,7 +81,7 @@ for (const name of names) {
       clips.push(await clip(typeof cell === "string" ? cell : generate(`${WORK}/${name}-${r}-${c}.png`, cell)));
     shown.push({ label, clips });
   }
-  await writeClip(`docs/gallery/${name}.webp`, sideBySide({ title: "", columns, rows: shown }), { fps: 8 });
+  await writeClip(`docs/gallery/${name}.webp`, sideBySide({ title: "", columns, rows: shown }), { fps: FPS });
   console.log(`docs/gallery/${name}.webp`);
 }
 
@@ -97,8 +98,10 @@ function generate(output, [prompt, ...options]) {
   return output;
 }
 
+/** All frames of a file. */
 async function clip(file) {
-  return readVideo(file, {});
+  const { count } = (await openVideo(file)).info;
+  return readVideo(file, { frames: count ?? 1, fps: FPS });
 }
 
 /** A white disc on black, along a wave. */
