@@ -4,6 +4,17 @@
 import { loadPipeline } from "../dist/src/pipelines/load.js";
 import { openFile, openFolder } from "../dist/src/io/node-file.js";
 import { openNodeDevice } from "../dist/src/node-device.js";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc");
+/** JavaScript's heap and array buffers, without what nobody holds any more. */
+function heap() {
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
 
 const [frames, runs] = [Number(process.argv[2] ?? 16), Number(process.argv[3] ?? 0)];
 const root = new URL("../models/shapes/", import.meta.url).pathname;
@@ -55,10 +66,15 @@ for (const storage of [
 if (runs > 0) {
   const { pipeline } = await load({ weights: precision });
   await run(pipeline, 16, 1);
-  const before = { ...device.memory, heap: process.memoryUsage().rss };
+  const before = { reserved: device.memory.reserved, heap: heap(), rss: process.memoryUsage().rss };
   for (let i = 0; i < runs; i++) await run(pipeline, 16, 1, i);
+  const more = {
+    device: device.memory.reserved - before.reserved,
+    heap: (heap() - before.heap) / 1e6,
+    rss: (process.memoryUsage().rss - before.rss) / 1e6,
+  };
   console.log(
-    `after ${runs} more runs: ${device.memory.reserved - before.reserved} bytes more on the device, ${((process.memoryUsage().rss - before.heap) / 1e6).toFixed(0)} MB more of the process`,
+    `after ${runs} more runs: ${more.device} bytes more on the device, ${more.heap.toFixed(2)} MB more of JavaScript's, ${more.rss.toFixed(0)} MB more of the process`,
   );
   pipeline.dispose();
 }
