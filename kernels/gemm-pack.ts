@@ -68,33 +68,34 @@ export function packOnHost(
 ): Uint8Array {
   const { outputs, inputs, geglu } = of;
   const [count, taps, padded, panel] = of.shape as [number, number, number, number];
-  const half = dtype === "f16";
-  const source = half
-    ? new Uint16Array(values.buffer, values.byteOffset, values.byteLength / 2)
-    : new Uint32Array(values.buffer, values.byteOffset, values.byteLength / 4);
-  const step = half ? 2 : 1;
+  const step = dtype === "f16" ? 2 : 1; // values of a word
+  // Where neighbouring inputs lie in one word of the source, words move whole.
+  const whole = step === 1 || (taps === 1 && inputs % 2 === 0);
+  const { buffer, byteOffset, byteLength } = values;
+  const source = whole
+    ? new Uint32Array(buffer, byteOffset, byteLength / 4)
+    : new Uint16Array(buffer, byteOffset, byteLength / 2);
+  const row = (byteLength / source.BYTES_PER_ELEMENT / outputs) | 0; // units of the source of one output
   const depth = (taps * padded) / step;
   const words = new Uint32Array(count * depth * panel);
-  const bases = new Float64Array(panel);
+  const bases = new Int32Array(panel);
   for (let p = 0; p < count; p++) {
     const columns = Math.min(panel, outputs - p * panel);
     for (let j = 0; j < columns; j++) {
       const n = p * panel + j;
-      bases[j] = (geglu ? Math.floor(n / 2) + (n % 2) * (outputs / 2) : n) * inputs * taps;
+      bases[j] = (geglu ? Math.floor(n / 2) + (n % 2) * (outputs / 2) : n) * row;
     }
-    for (let c = 0; c < inputs; c += step) {
-      const pair = half && c + 1 < inputs;
+    for (let c = 0; c < inputs; c += step)
       for (let tap = 0; tap < taps; tap++) {
         const out = (p * depth + (tap * padded + c) / step) * panel;
-        const from = c * taps + tap;
-        if (pair)
+        const from = whole ? (c / step) * taps + tap : c * taps + tap;
+        if (whole || c + 1 === inputs) for (let j = 0; j < columns; j++) words[out + j] = source[bases[j]! + from]!;
+        else
           for (let j = 0; j < columns; j++) {
             const at = bases[j]! + from;
             words[out + j] = source[at]! | (source[at + taps]! << 16);
           }
-        else for (let j = 0; j < columns; j++) words[out + j] = source[bases[j]! + from]!;
       }
-    }
   }
   return new Uint8Array(words.buffer);
 }
