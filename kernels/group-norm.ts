@@ -30,7 +30,7 @@ export interface GroupNormOptions {
 
 /**
  * What the variants change: threads a workgroup, threads wanted in the first pass, rows a thread in the last (cpu: as many as
- * leave it as many threads as the first: starting one costs a software adapter as much as some dozen rows).
+ * leave it as many threads as the first, a tenth faster on llvmpipe than 32 rows).
  */
 const TUNING = {
   cpu: { lanes: 64, statsLanes: 8, threads: 2048, rows: undefined },
