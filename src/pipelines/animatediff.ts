@@ -211,7 +211,7 @@ export class AnimateDiffPipeline implements Disposable {
     }
     clock.lap();
 
-    denoiser.dispose();
+    for (const done of [denoiser, ...conditions]) done[Symbol.dispose]();
     device.trim(); // the decoder wants buffers of other sizes than the UNet
     const { image } = inputs;
     const truncate = image?.colourMatch === true; // as AnimateLCM's own code, which matches cut-off bytes

@@ -254,6 +254,7 @@ class PlannedRun {
         denoiser.record(step).dispose();
       }
     });
+    for (const c of this.#conditions) c[Symbol.dispose]();
     this.#stage("decode", () => {
       using decoder = new FrameDecoder(pipeline.parts, slots.get("sample"), { tiling: s.vaeTiling });
       for (let start = 0; start < s.frames; start += decoder.count) decoder.record(start);
