@@ -39,8 +39,8 @@ await page.addInitScript(() => {
   });
   seen.observe(document, { childList: true, subtree: true });
 });
-/** Seconds that the CPU has spent on this process's children so far: what a busy machine does not change. Linux. */
-const cpuSeconds = () => {
+/** What the browser's processes have taken so far, on Linux: CPU seconds, which a busy machine changes little; resident MB. */
+const taken = () => {
   const stats = readdirSync("/proc").flatMap((pid) => {
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -54,8 +54,9 @@ const cpuSeconds = () => {
     before = mine.size;
     for (const [pid, , parent] of stats) if (mine.has(parent)) mine.add(pid);
   }
-  const ticks = stats.filter(([pid]) => mine.has(pid)).map((f) => Number(f[12]) + Number(f[13]));
-  return ticks.reduce((n, t) => n + t, 0) / 100;
+  const children = stats.filter(([pid]) => mine.has(pid) && pid !== String(process.pid));
+  const sum = (...fields) => children.reduce((n, f) => n + fields.reduce((m, i) => m + Number(f[i]), 0), 0);
+  return { cpu: sum(12, 13) / 100, resident: Math.round((sum(22) * 4096) / 1e6) };
 };
 const link = (s) => `${address}#s=${encodeURIComponent(JSON.stringify(s))}`;
 await page.goto(address);
@@ -68,11 +69,11 @@ console.log("ms:", {
 });
 
 const run = async () => {
-  const [start, cpu] = [Date.now(), cpuSeconds()];
+  const [start, cpu] = [Date.now(), taken().cpu];
   await page.getByRole("button", { name: "Generate" }).click();
   await page.locator('[aria-label="Clip in the making"]').waitFor();
   await page.getByRole("button", { name: "Another seed" }).waitFor({ timeout: 580_000 });
-  return { wall: (Date.now() - start) / 1000, cpu: Number((cpuSeconds() - cpu).toFixed(1)) };
+  return { wall: (Date.now() - start) / 1000, cpu: Number((taken().cpu - cpu).toFixed(1)) };
 };
 if (args.includes("--full")) {
   console.log("clip of 16 × 128 × 128 in 4 steps, s:", await run());
@@ -87,12 +88,9 @@ const memory = async () => {
   const session = await page.context().newCDPSession(page);
   await session.send("HeapProfiler.collectGarbage");
   const heap = await page.evaluate(() => performance.memory.usedJSHeapSize / 1e6);
-  const workers = await Promise.all(
-    page.workers().map((w) => w.evaluate(() => performance.memory.usedJSHeapSize / 1e6)),
-  );
-  return [heap, ...workers].map((n) => Number(n.toFixed(1)));
+  return { heap: Number(heap.toFixed(1)), resident: taken().resident };
 };
-console.log("heap of page and workers after one clip, MB:", await memory());
+console.log("the page's heap and all processes' memory after one clip, MB:", await memory());
 for (let i = 0; i < clips; i++) await run();
 console.log(`the same after ${clips} more, MB:`, await memory());
 

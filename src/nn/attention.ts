@@ -182,7 +182,7 @@ export class CrossAttention {
       const more = additions.get(this);
       if (!more) continue;
       if ("read" in more) {
-        q.device.scope(() => more.read(this.#attend(q, kv, { tensor: more.values, start: 0 })));
+        q.device.scope(() => more.read(this.#attend(q, kv, { tensor: more.values, start: 0 }, "attentionMap")));
         continue;
       }
       const own = y;
@@ -202,11 +202,16 @@ export class CrossAttention {
     return this.#out.forward(y, { residual });
   }
 
-  #attend(q: Tensor, keyValues: Tensor, values: Columns = { tensor: keyValues, start: this.#inner }): Tensor {
+  #attend(
+    q: Tensor,
+    keyValues: Tensor,
+    values: Columns = { tensor: keyValues, start: this.#inner },
+    label = "attention",
+  ): Tensor {
     return attention(q, { tensor: keyValues, start: 0 }, values, {
       heads: this.#heads,
       headDim: this.#headDim,
-      label: `attention ${this.#label}`,
+      label: `${label} ${this.#label}`,
     });
   }
 }

@@ -123,7 +123,7 @@ export class WordReader implements Condition {
       return {
         values,
         read: (y: Tensor) => {
-          const weights = linear(y, mean, { label: "attention map" });
+          const weights = linear(y, mean, { label: "attentionMap" });
           copy(weights, 0, this.#place(layer, weights), 0, weights.bytes);
         },
       };

@@ -1,6 +1,7 @@
 // The Learn tab's map: labels of the engine's dispatches find their place, in the order in which data passes.
 
 import { expect, it } from "vitest";
+import { heatOf, wordsOf } from "../../src/web/learn/heat.js";
 import { mapOf, placeOf } from "../../src/web/learn/map.js";
 
 const time = (label: string, ms: number) => ({ label, ms, calls: 1, flops: 10, bytes: 4 });
@@ -46,4 +47,12 @@ it("adds up times, in order", () => {
     ["Larger 0", 4],
   ]);
   expect(map.text.map((b) => b.title)).toEqual(["Layer 2", "Layer 10"]);
+});
+
+it("draws a word's attention over the dimmed picture, the strongest as full glow", () => {
+  const size = { width: 2, height: 1, count: 2 };
+  const rgba = new Uint8Array(16).fill(200);
+  const { rgba: drawn } = heatOf({ ...size, values: Float32Array.of(0, 0.25, 0.5, 0) }, { ...size, rgba });
+  expect([...drawn]).toEqual([90, 90, 90, 255, 173, 106, 77, 255, 255, 122, 64, 255, 90, 90, 90, 255]);
+  expect(wordsOf("a (red:1.3) star, a [night-sky]")).toEqual(["a", "red", "star", "night-sky"]);
 });

@@ -23,6 +23,7 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     await page.getByRole("img", { name: `Preview: ${prompt}` }).waitFor();
     await page.getByRole("button", { name: "Another seed" }).waitFor();
     expect(await page.locator(".history .card .what").allInnerTexts()).toEqual([prompt]);
+    expect(await axeViolations(page)).toEqual([]);
 
     await page.getByText("Save", { exact: true }).click();
     const download = page.waitForEvent("download");
@@ -72,6 +73,19 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     await page.getByRole("button", { name: "Compare", exact: true }).click();
     await page.locator(".history .card").getByText(prompt).click();
     await page.getByRole("row", { name: /initVideo/ }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+
+    await page.getByRole("button", { name: "Four seeds" }).click();
+    await page.getByRole("article", { name: "Clips that differ in their seed" }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
+    await page.getByRole("button", { name: "Stop all of them" }).click();
+
+    await page.getByRole("link", { name: "Learn", exact: true }).click();
+    await page.getByRole("combobox", { name: "A word to watch" }).selectOption("heart");
+    await page.getByRole("button", { name: "Run and watch" }).click();
+    await page.getByRole("img", { name: "“heart” in frame 1" }).waitFor();
+    await page.getByRole("button", { name: "Run and watch" }).waitFor();
+    expect(await axeViolations(page)).toEqual([]);
     expect(errors).toEqual([]);
     await close();
   });

@@ -235,7 +235,7 @@ export class Engine {
 
   async #follow(
     { pipeline }: LoadedPipeline,
-    { options, start }: RunRequest,
+    { options, start, word }: RunRequest,
     controls: GenerateOptions["controls"],
     emit: Emit,
     signal: AbortSignal,
@@ -243,6 +243,7 @@ export class Engine {
     for await (const event of pipeline.generate({
       ...generateOptions(options, signal, start),
       ...(controls && { controls }),
+      ...(word !== undefined && { attentionTo: word }),
     })) {
       if (event.type === "frames") return event;
       if (event.type === "window") {
@@ -251,7 +252,8 @@ export class Engine {
       }
       const preview = await event.preview();
       const { index, count, timestep, seconds } = event;
-      emit({ type: "step", index, count, timestep, seconds, preview }, [preview.rgba.buffer]);
+      const attention = await event.attention?.();
+      emit({ type: "step", index, count, timestep, seconds, preview, attention }, [preview.rgba.buffer]);
     }
     throw new Error("the pipeline ended without frames");
   }

@@ -1,6 +1,6 @@
 // What the page and the engine's worker say to each other: plain data only.
 
-import type { Frames, Plan, Recipe, SchedulerName } from "../../index.js";
+import type { AttentionMap, Frames, Plan, Recipe, SchedulerName } from "../../index.js";
 import type { Call } from "../rpc.js";
 import type { Point } from "../state/path.js";
 
@@ -90,6 +90,8 @@ export interface RunRequest {
   readonly options: RunOptions;
   /** Times every dispatch and tells it as it goes. */
   readonly profile: boolean;
+  /** Reads where this word of the prompt acts. */
+  readonly word?: string | undefined;
   /** What the run starts from, with what it is called: a video, or a picture (a clip of one frame). */
   readonly start?: { readonly kind: "video" | "image"; readonly name: string; readonly frames: Frames } | undefined;
   readonly control?: Control | undefined;
@@ -129,6 +131,8 @@ export type RunEvent =
       readonly timestep: number;
       readonly seconds: number;
       readonly preview: Frames;
+      /** Of the word asked for. */
+      readonly attention: AttentionMap | undefined;
     }
   | { readonly type: "profile"; readonly kernels: readonly KernelTime[] };
 

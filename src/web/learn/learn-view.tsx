@@ -11,6 +11,9 @@ import { settings } from "../state/settings.js";
 import { autoplays, Canvas } from "../ui/player.js";
 import { ProgressBar } from "../ui/progress.js";
 import { count } from "../ui/words.js";
+import { Choice } from "../ui/controls.js";
+import { Attention } from "./attention.js";
+import { wordsOf } from "./heat.js";
 import { EXPLAINED, NETWORKS } from "./explained.js";
 import { mapOf, type Block, type NetworkMap, type Part } from "./map.js";
 
@@ -19,6 +22,14 @@ export function LearnView() {
   const running = current.value;
   const able = g.state === "ready" && g.info.timestamps;
   const [picked, pick] = useState<string | undefined>();
+  const [word, setWord] = useState<string | undefined>();
+  const s = settings.value;
+  // Windows and later sentences have texts and frames of their own.
+  const whole = s.travel.length === 0 && (s.course === "whole" || s.frames <= s.context);
+  const offered = whole ? wordsOf(s.prompt) : [];
+  const longest = offered.reduce((a, b) => (b.length > a.length ? b : a), "");
+  const chosen = word !== undefined && (word === "" || offered.includes(word)) ? word : longest;
+  const watched = chosen === "" ? undefined : chosen;
   const map = mapOf(kernels.value);
   const all = [map.text, map.down, map.mid, map.up, map.decoder, map.rest].flat().flatMap((b) => b.parts);
   const part = all.find((p) => p.name === picked);
@@ -44,10 +55,19 @@ export function LearnView() {
             class="primary"
             disabled={!able || settings.value.prompt.trim() === ""}
             data-tip="Makes the clip of the Create page, timing every dispatch on the GPU: somewhat slower"
-            onClick={() => enqueueTimed(settings.value)}
+            onClick={() => enqueueTimed(settings.value, watched)}
           >
             Run and watch
           </button>
+        )}
+        {!running && offered.length > 0 && (
+          <Choice
+            label="A word to watch"
+            tip="A word of the prompt: the page shows where in the frames the network listens to it. Costs a second look at the text."
+            value={watched ?? ""}
+            options={[["", "none"], ...offered.map((w) => [w, w] as const)]}
+            onChange={setWord}
+          />
         )}
         {g.state === "ready" && !able && (
           <p class="muted">
@@ -56,6 +76,7 @@ export function LearnView() {
         )}
       </div>
       <Steps />
+      <Attention />
       {kernels.value.length > 0 ? (
         <>
           <h2>Where the time goes</h2>

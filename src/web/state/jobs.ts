@@ -2,7 +2,7 @@
 // that a step redraws one bar and one picture.
 
 import { computed, signal, type Signal } from "@preact/signals";
-import type { Frames } from "../../index.js";
+import type { AttentionMap, Frames } from "../../index.js";
 import type { KernelTime, RunEvent, RunRequest, RunResult, Stage } from "../engine/protocol.js";
 import { CRASH, RemoteError } from "../rpc.js";
 import { decode } from "./desk.js";
@@ -46,7 +46,7 @@ export const jobs = signal<readonly Job[]>([]);
 export const current = computed(() => jobs.value.find((j) => j.state.value === "running"));
 export const waiting = computed(() => jobs.value.filter((j) => j.state.value === "waiting"));
 /** Jobs whose dispatches are timed: slower, and what the Learn tab shows. */
-const profiles = new WeakSet<Job>();
+const profiles = new WeakMap<Job, { readonly word: string | undefined }>();
 export const kernels = signal<readonly KernelTime[]>([]);
 /** Previews of the latest run, step by step. */
 export const lastPreviews = signal<readonly Frames[]>([]);
@@ -74,10 +74,16 @@ export function enqueue(settings: Settings, source: Source | undefined = startSo
   return job;
 }
 
-/** Queues a run whose dispatches are timed. */
-export function enqueueTimed(settings: Settings): Job {
+/** A word's attention in the latest run, step by step. */
+export const attentions = signal<{ readonly word: string; readonly maps: readonly AttentionMap[] }>({
+  word: "",
+  maps: [],
+});
+
+/** Queues a run whose dispatches are timed, and in which it is read where a word acts. */
+export function enqueueTimed(settings: Settings, word: string | undefined): Job {
   const job = enqueue(settings);
-  profiles.add(job);
+  profiles.set(job, { word });
   return job;
 }
 
@@ -120,11 +126,13 @@ async function run(job: Job): Promise<void> {
   lastPreviews.value = [];
   job.clock.start();
   const profile = profiles.has(job);
+  const word = profiles.get(job)?.word;
+  attentions.value = { word: word ?? "", maps: [] };
   const { signal: stop } = job.controller;
   try {
     const start = await startOf(job, stop);
     const asked = requestOf(job.settings, profile);
-    const request = { ...asked, start, control: asked.control ?? (await controlOf(job, stop)) };
+    const request = { ...asked, start, word, control: asked.control ?? (await controlOf(job, stop)) };
     const answer = engine.call("run", request, {
       onEvent: (event) => follow(job, event),
       signal: stop,
@@ -209,6 +217,10 @@ function follow(job: Job, event: RunEvent): void {
       job.clock.step(steps, event.count, event.seconds);
       job.previews.value = [...job.previews.peek(), event.preview];
       lastPreviews.value = job.previews.peek();
+      if (event.attention) {
+        const { word, maps } = attentions.peek();
+        attentions.value = { word, maps: [...maps, event.attention] };
+      }
       job.progress.value = {
         stage: over ? "decode" : "denoise",
         fraction: over ? 0 : steps / event.count,

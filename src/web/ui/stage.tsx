@@ -9,7 +9,7 @@ import { enqueue, type Job } from "../state/jobs.js";
 import { change, randomSeed, settings } from "../state/settings.js";
 import { startFromClip, startSource } from "../state/inputs.js";
 import { say } from "../state/toasts.js";
-import { comparing, shown } from "../state/view.js";
+import { comparing, shown, type Shown as ShownState } from "../state/view.js";
 import { IconButton } from "./controls.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
@@ -22,6 +22,18 @@ export function Stage() {
   const s = shown.value;
   const g = gpu.value;
   if (s.kind === "nothing") return g.state === "missing" ? <Help gpu={g} /> : <Empty />;
+  return (
+    <>
+      <h1 class="unseen">{TITLES[s.kind]}</h1>
+      <Shown s={s} />
+    </>
+  );
+}
+
+/** What the page is about, for those who hear it. */
+const TITLES = { clip: "A clip", grid: "Four seeds", pair: "Two clips", job: "A clip in the making" } as const;
+
+function Shown({ s }: { readonly s: Exclude<ShownState, { readonly kind: "nothing" }> }) {
   if (s.kind === "clip") return <ClipView key={s.clip.id} clip={s.clip} />;
   if (s.kind === "grid") return <Grid jobs={s.jobs} />;
   if (s.kind === "pair") return <Pair a={s.a} b={s.b} />;
