@@ -55,7 +55,11 @@ let next = 1;
 let working = false;
 
 /** Queues a run. */
-export function enqueue(settings: Settings, source: Source | undefined = startSource.peek()): Job {
+export function enqueue(
+  settings: Settings,
+  source: Source | undefined = startSource.peek(),
+  timed?: { readonly word: string | undefined },
+): Job {
   const job: Job = {
     id: next++,
     settings,
@@ -69,6 +73,7 @@ export function enqueue(settings: Settings, source: Source | undefined = startSo
     source: settings.mode === "text" ? undefined : source,
     guide: settings.control === "pictures" ? guideSource.peek() : undefined,
   };
+  if (timed) profiles.set(job, timed);
   jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
   void work();
   return job;
@@ -82,9 +87,7 @@ export const attentions = signal<{ readonly word: string; readonly maps: readonl
 
 /** Queues a run whose dispatches are timed, and in which it is read where a word acts. */
 export function enqueueTimed(settings: Settings, word: string | undefined): Job {
-  const job = enqueue(settings);
-  profiles.set(job, { word });
-  return job;
+  return enqueue(settings, startSource.peek(), { word });
 }
 
 function isOver(job: Job): boolean {
