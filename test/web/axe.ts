@@ -13,6 +13,9 @@ interface Axe {
 
 /** Each violation as "rule: element". */
 export async function axeViolations(page: Page): Promise<string[]> {
+  // What a resting pointer shows is not part of the view.
+  await page.mouse.move(0, 0);
+  await page.getByRole("tooltip").waitFor({ state: "hidden" });
   // The page's policy allows no inline scripts: the source goes in by evaluation.
   const { readFileSync } = await import("node:fs");
   await page.evaluate(readFileSync(axe, "utf8"));
