@@ -5,7 +5,7 @@ import { bytesPerElement } from "../src/tensor/dtype.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
-import { units, widthOf, window } from "./vectors.js";
+import { copyHead, mostOfRun, units, widthOf, window } from "./vectors.js";
 
 /**
  * `a [n, …] + scale · b [m, …]`, in a's dtype. m divides n: "every" repeats b over a (one clip's map for both halves under
@@ -31,12 +31,8 @@ export function addScaled(
   const entry = b.size / m;
   const width = widthOf(entry);
   const offsets = to === "last" ? [n - m] : Array.from({ length: n / m }, (_, i) => i * m);
-  if (offsets[0]! > 0) {
-    const bytes = Math.ceil((offsets[0]! * entry * size) / 4) * 4; // what is copied too much is written after
-    device.copy({ ...a.binding(), size: bytes }, { ...y.binding(), size: bytes });
-  }
-  // Runs that stay within a binding with what aligning its start may add.
-  const most = Math.floor((limits.maxBinding - limits.alignment) / size / 4) * 4;
+  copyHead(a, y, offsets[0]! * entry);
+  const most = mostOfRun(dtype, limits);
   for (const offset of offsets)
     for (let first = 0; first < b.size; first += most) {
       const count = Math.min(most, b.size - first);

@@ -6,7 +6,7 @@ import { dims3 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
-import { units, widthOf, window } from "./vectors.js";
+import { copyHead, mostOfRun, units, widthOf, window } from "./vectors.js";
 
 /**
  * `a [n, positions, c]` with its last m entries replaced by `(1 − share) · a + share · b`, b being `[m, positions, c]` and
@@ -31,12 +31,8 @@ export function mixShares(a: Tensor, b: Tensor, shares: Tensor, label = "mixShar
   const size = bytesPerElement(dtype);
   const width = widthOf(c);
   const offset = (n - m) * positions * c;
-  if (offset > 0) {
-    const bytes = Math.ceil((offset * size) / 4) * 4; // what is copied too much is written after
-    device.copy({ ...a.binding(), size: bytes }, { ...y.binding(), size: bytes });
-  }
-  // Runs that stay within a binding with what aligning its start may add.
-  const most = Math.floor((limits.maxBinding - limits.alignment) / size / 4) * 4;
+  copyHead(a, y, offset);
+  const most = mostOfRun(dtype, limits);
   for (let first = 0; first < b.size; first += most) {
     const count = Math.min(most, b.size - first);
     const [wa, wb, wy] = [

@@ -69,3 +69,15 @@ export function window(
     skip: (from - aligned) / (element * width),
   };
 }
+
+/** Elements of a run: as many as stay within a binding with what aligning its start may add; a multiple of 4. */
+export function mostOfRun(dtype: DType, { maxBinding, alignment }: Capabilities): number {
+  return Math.floor((maxBinding - alignment) / bytesPerElement(dtype) / 4) * 4;
+}
+
+/** Copies the elements before `end`. What lies behind them in the same word comes along: it is to be written after. */
+export function copyHead(from: Tensor, to: Tensor, end: number): void {
+  if (end === 0) return;
+  const size = Math.ceil((end * bytesPerElement(from.dtype)) / 4) * 4;
+  from.device.copy({ ...from.binding(), size }, { ...to.binding(), size });
+}

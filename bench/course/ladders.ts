@@ -91,7 +91,7 @@ const convolution: LadderOf = (device, small) => {
     tolerance: 2e-3, // the last steps round the weights to f16
     steps: [
       step("plain", "Plain: a product that is never stored"),
-      step("block", "Eight pixels a thread"),
+      step("block", "Sixteen pixels for four threads"),
       step("gpu", "Tiles in workgroup memory"),
       step("cpu", "Passed round a subgroup", { lacks: wantsEight }),
       step(

@@ -210,6 +210,7 @@ def stage_export(a):
     save_file(lora, f"{a.out}/style-{a.style}.safetensors", metadata={"format": "pt"})
     vae = base_parts()[2]
     vae.load_state_dict(torch.load(f"{a.work}/style-vae.pt")["sd"])
+    vae.register_to_config(_name_or_path="")  # not the path of this machine
     vae.half().save_pretrained(f"{a.out}/style-vae")
 
 
