@@ -46,7 +46,7 @@ function parseRegion(text: string): Omit<RegionArgument, "text"> {
   if (numbers !== undefined && rest !== undefined) {
     const area = numbers.split(",").map(Number) as unknown as Rectangle;
     try {
-      boxOf(area, undefined, "it");
+      boxOf(area, undefined, "It");
     } catch (error) {
       throw new InvalidArgumentError(`${(error as Error).message}.`);
     }
