@@ -20,8 +20,8 @@ export interface NullDevice {
   readonly limit: (bytes: number) => void;
 }
 
-/** Sizes that together take all of the backend's 512 MiB. */
-const ALL = Array.from({ length: 27 }, (_, i) => 2 ** (28 - i));
+/** Half of the memory that the backend has, and the largest buffer it makes. */
+const HALF = 2 ** 28;
 
 /** A new one; the caller disposes it. */
 export async function nullDevice(force: Partial<Capabilities> = {}): Promise<NullDevice> {
@@ -32,16 +32,10 @@ export async function nullDevice(force: Partial<Capabilities> = {}): Promise<Nul
   let created = 0;
   let most = Infinity;
   const aliveBytes = () => [...alive.values()].reduce((n, b) => n + b, 0);
-  const takeAll = () => {
-    raw.pushErrorScope("out-of-memory");
-    const taken = ALL.flatMap((size) => [1, 2].map(() => create({ size, usage: 0x80 }))); // GPUBufferUsage.STORAGE
-    void raw.popErrorScope();
-    return taken;
-  };
+  let ballast: readonly GPUBuffer[] = [];
   raw.createBuffer = (d) => {
-    const taken = aliveBytes() + d.size > most ? takeAll() : [];
-    const buffer = create(d);
-    for (const b of taken) b.destroy();
+    // Beside the ballast there is no room for the other half: the backend refuses it, and takes no memory for it.
+    const buffer = create(aliveBytes() + d.size > most ? { ...d, size: HALF } : d);
     const destroy = buffer.destroy.bind(buffer);
     created++;
     alive.set(buffer, d.size);
@@ -56,6 +50,9 @@ export async function nullDevice(force: Partial<Capabilities> = {}): Promise<Nul
   return {
     device: Device.from(raw, { kind: "gpu", ...force }),
     buffers: () => ({ created, alive: alive.size, aliveBytes: aliveBytes() }),
-    limit: (bytes) => (most = bytes),
+    limit: (bytes) => {
+      if (ballast.length === 0) ballast = [HALF, 256].map((size) => create({ size, usage: 0x80 })); // GPUBufferUsage.STORAGE
+      most = bytes;
+    },
   };
 }
