@@ -7,8 +7,9 @@ import { writeAtomically } from "../io/output.js";
 import { encodePng } from "../io/png.js";
 import type { SchedulerName } from "../schedulers/index.js";
 import { openAdapter } from "./adapters.js";
-import { seconds as text, table } from "./format.js";
-import { openSession, render, type Session } from "./generate.js";
+import { elapsed, seconds as text, table } from "./format.js";
+import { render } from "./run.js";
+import { openSession, type Session } from "./session.js";
 import { interruptible } from "./interrupt.js";
 import {
   configurationsOf,
@@ -140,7 +141,7 @@ async function run(
         const wanted = session.paths.bundled && isCheckable(frames) ? wantedOf(subject.prompt) : undefined;
         if (wanted) checked.push({ subject, wanted, found: checkShapes(frames) });
         done++;
-        const left = ((performance.now() - start) / 1000 / done) * (all - done);
+        const left = (elapsed(start) / done) * (all - done);
         terminal.step(`${done} of ${all}: ${label(c)}, “${subject.prompt}”: ${text(times.at(-1)!)}`);
         terminal.refresh("compare", done / all, `${done}/${all}, about ${text(left)} left`);
       }
@@ -151,7 +152,7 @@ async function run(
       terminal.say(`${label(c)}: ${text(row.seconds)} a clip${right}`);
     }
   }
-  terminal.done("compare", (performance.now() - start) / 1000, `${all} clips`);
+  terminal.done("compare", elapsed(start), `${all} clips`);
   return { rows, clips, adapter };
 }
 

@@ -13,7 +13,7 @@ import type { ControlInputs } from "../pipelines/control/conditions.js";
 import type { GenerateOptions } from "../pipelines/options.js";
 import type { PlannedControl } from "../pipelines/plan.js";
 import { UsageError } from "./failure.js";
-import { bytes } from "./format.js";
+import { bytes, elapsed } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { Terminal } from "./terminal.js";
 import type { ControlArgument, ControlArguments } from "./options-control.js";
@@ -48,7 +48,7 @@ export class ControlNetworks implements Disposable {
       signal,
     });
     this.#loaded.set(path, network);
-    terminal.done("control", (performance.now() - start) / 1000, `${bytes(network.weightBytes)} of weights`);
+    terminal.done("control", elapsed(start), `${bytes(network.weightBytes)} of weights`);
     return network;
   }
 
@@ -67,7 +67,7 @@ export class ControlNetworks implements Disposable {
         precision: this.#precision,
       });
       this.#adapters.set(key, adapter);
-      terminal.done("adapter", (performance.now() - start) / 1000, adapter.name);
+      terminal.done("adapter", elapsed(start), adapter.name);
       return adapter;
     } finally {
       await source.close();

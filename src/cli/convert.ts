@@ -9,7 +9,7 @@ import type { ConvertedFile, Naming } from "../pipelines/convert-parts.js";
 import type { DTypeChoice } from "../pipelines/convert-tensors.js";
 import { planConversion } from "../pipelines/convert.js";
 import { UsageError } from "./failure.js";
-import { bytes } from "./format.js";
+import { bytes, elapsed } from "./format.js";
 import { interruptible } from "./interrupt.js";
 import { openPath } from "./sources.js";
 import { Terminal } from "./terminal.js";
@@ -54,7 +54,7 @@ export async function convert(from: string, to: string, a: ConvertArguments): Pr
     } finally {
       await conversion.close();
     }
-    const seconds = (performance.now() - start) / 1000;
+    const seconds = elapsed(start);
     if (a.json) {
       const { description, notes, files } = conversion;
       const written = files.map((f) => f.path).filter((p) => p !== "");

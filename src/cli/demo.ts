@@ -1,7 +1,7 @@
 // kineograph demo: the bundled model's animation as an animated PNG and a GIF, and what it took.
 
 import { seconds, table } from "./format.js";
-import { produce } from "./generate.js";
+import { produce } from "./run.js";
 import type { RunArguments } from "./options.js";
 import { Terminal } from "./terminal.js";
 

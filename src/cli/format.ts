@@ -17,6 +17,11 @@ export function seconds(s: number): string {
   return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
+/** Seconds since `performance.now()` was `start`. */
+export function elapsed(start: number): number {
+  return (performance.now() - start) / 1000;
+}
+
 /** "1.5 GiB of 4.0 GiB, about 12 s left", from bytes and the milliseconds since `first` of them; no guess before a second is over. */
 export function transfer(done: number, total: number, since: number, first = 0): string {
   const ms = performance.now() - since;

@@ -8,8 +8,10 @@ import { DeviceLostError } from "../gpu/errors.js";
 import { frameName } from "../io/output.js";
 import { openAdapter } from "./adapters.js";
 import { Interrupted, messageOf } from "./failure.js";
-import { seconds } from "./format.js";
-import { openSession, perform, prepare, type Report, type Session } from "./generate.js";
+import { elapsed, seconds } from "./format.js";
+import type { Report } from "./report.js";
+import { perform, prepare } from "./run.js";
+import { openSession, type Session } from "./session.js";
 import { interruptible } from "./interrupt.js";
 import { statePath } from "./keeper.js";
 import type { RunArguments } from "./options.js";
@@ -128,7 +130,7 @@ async function work(
       const encoder = group.some(({ run }) => readsPictures(run));
       for (const job of group) {
         const done = clips.length + failed.length;
-        const spent = (performance.now() - start) / 1000;
+        const spent = elapsed(start);
         const left = done > 0 ? `, about ${seconds((spent / done) * (jobs.length - done))} left` : "";
         terminal.say(`job       ${done + 1} of ${jobs.length}${left}: line ${job.line}, “${job.prompt}”`);
         const begin = performance.now();

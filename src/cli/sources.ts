@@ -8,7 +8,7 @@ import { openFile, openFolder } from "../io/node-file.js";
 import type { SchedulerName } from "../schedulers/index.js";
 import { parseHubName, SHORT_NAMES, type HubUse } from "../io/hub-names.js";
 import { UsageError } from "./failure.js";
-import { bytes, transfer } from "./format.js";
+import { bytes, elapsed, transfer } from "./format.js";
 import type { LoraArgument, RunArguments } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
@@ -121,7 +121,7 @@ export async function localPath(path: string, option: string, { terminal, signal
       terminal.progress("download", loadedBytes / totalBytes, note);
     },
   });
-  if (total > 0) terminal.done("download", (performance.now() - start) / 1000, `${path}, ${bytes(total)}`);
+  if (total > 0) terminal.done("download", elapsed(start), `${path}, ${bytes(total)}`);
   return local;
 }
 

@@ -8,7 +8,7 @@ import { DeviceLostError } from "../gpu/errors.js";
 import { nodeTuningCache } from "../io/node-tuning.js";
 import { tunePipeline } from "../pipelines/tune.js";
 import { plannedRun } from "./fit.js";
-import { table } from "./format.js";
+import { elapsed, table } from "./format.js";
 import type { RunArguments } from "./options.js";
 import type { TuneArguments } from "./options-tune.js";
 import type { Terminal } from "./terminal.js";
@@ -31,7 +31,7 @@ export async function tuneFor(device: Device, a: RunArguments, terminal: Termina
         terminal.progress("tune", done / sites, `${done} of ${sites} kinds of layer`);
       },
     });
-    if (measured > 0) terminal.done("tune", (performance.now() - start) / 1000, tunedText(results));
+    if (measured > 0) terminal.done("tune", elapsed(start), tunedText(results));
   } catch (error) {
     if (signal.aborted || a.tune === true || error instanceof DeviceLostError) throw error;
     terminal.warn(`choosing kernels by measurement failed, the built-in table is used: ${(error as Error).message}`);

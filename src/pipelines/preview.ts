@@ -4,7 +4,7 @@
 import type { AutoencoderKL } from "../models/vae/vae.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TorchGenerator } from "../tensor/torch-generator.js";
-import type { Frames } from "./animatediff.js";
+import type { Frames } from "./events.js";
 
 /** Side of the uniform patches, in latents, and their number. */
 const SIDE = 4;

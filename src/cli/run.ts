@@ -1,0 +1,192 @@
+// One run from options to a written file: what it reads and writes is opened first, a lost device is replaced, an interrupted
+// run leaves its state.
+
+import type { Device } from "../gpu/device.js";
+import type { DeviceLostError } from "../gpu/errors.js";
+import type { Choices } from "../gpu/tuning.js";
+import type { VideoSource } from "../io/video.js";
+import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js";
+import { generateRecovering } from "../pipelines/recovery.js";
+import type { RunState } from "../pipelines/run-state.js";
+import { openAdapter } from "./adapters.js";
+import { checkControls, controlInputs } from "./controls.js";
+import { fitted } from "./fit.js";
+import { follow } from "./follow.js";
+import { elapsed } from "./format.js";
+import { interruptible } from "./interrupt.js";
+import { Keeper } from "./keeper.js";
+import { generateOptions, type RunArguments } from "./options.js";
+import { openInitVideo, readInitVideo, videoOptions } from "./options-video.js";
+import { checkWritable, outputTarget, writeLatents, type OutputTarget } from "./output.js";
+import { recipeOf } from "./recipe.js";
+import { reportOf, type Report } from "./report.js";
+import { openSession, precisionOf, type Session } from "./session.js";
+import type { Terminal } from "./terminal.js";
+
+/** Previews are as large as the latents; so many times they can be looked at. */
+const PREVIEW_SCALE = 4;
+
+/** A run's report and the paths that were written. */
+export interface Produced {
+  readonly report: Report;
+  readonly written: readonly string[];
+}
+
+/** What a run reads and writes, opened before minutes of work. */
+export interface Prepared {
+  readonly targets: readonly OutputTarget[];
+  readonly video: VideoSource | undefined;
+  /** Where --preview is written. */
+  readonly preview: OutputTarget | undefined;
+  readonly keeper: Keeper;
+}
+
+/** @throws UsageError, OutputError or PictureError for what cannot be read or written */
+export async function prepare(a: RunArguments, outputs: readonly string[]): Promise<Prepared> {
+  const targets: OutputTarget[] = [];
+  for (const output of outputs) targets.push(await outputTarget(output));
+  if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
+  await checkControls(a);
+  return {
+    targets,
+    video: await openInitVideo(a),
+    preview: a.preview === undefined ? undefined : await outputTarget(a.preview),
+    keeper: await Keeper.open(a.resume, outputs[0]!),
+  };
+}
+
+/** One run, written to each of `outputs`; `report.output` is the first. */
+export async function produce(
+  prompt: string,
+  asked: RunArguments,
+  outputs: readonly string[],
+  terminal: Terminal,
+): Promise<Produced> {
+  const start = performance.now();
+  const prepared = await prepare(asked, outputs);
+  return interruptible(async (signal) => {
+    using device = await openAdapter(asked.device);
+    terminal.say(`adapter   ${device.capabilities.name}`);
+    const { run: a, changes } = await fitted(asked, device.capabilities);
+    if (changes.length > 0) terminal.say(`memory    ${changes.join(" and ")}, so that it fits`);
+    try {
+      using session = await openSession(device, a, terminal, signal);
+      return await perform(session, prompt, a, prepared, terminal, signal, start);
+    } finally {
+      terminal.clear();
+    }
+  });
+}
+
+/** One run of a loaded model, to its frames; where it goes on with another, from that one's state. */
+export async function render(
+  session: Session,
+  prompt: string,
+  a: RunArguments,
+  source: VideoSource | undefined,
+  terminal: Terminal,
+  signal: AbortSignal,
+  {
+    resume,
+    onStep,
+    reopen,
+  }: {
+    readonly resume?: RunState | undefined;
+    readonly onStep?: (event: StepEvent) => Promise<void>;
+    /** Where the device is lost: another one, with the same model. */
+    readonly reopen?: (lost: DeviceLostError, stepsDone: number) => Promise<Session>;
+  } = {},
+): Promise<FramesEvent> {
+  const { pipeline } = session;
+  const options = generateOptions(prompt, a, signal);
+  const video = source && (await readInitVideo(source, a, pipeline.settle(options), signal));
+  for (const note of video?.notes ?? []) terminal.warn(note);
+  const started = { ...options, ...videoOptions(video, a) };
+  const size = pipeline.settle(started);
+  const inputs = (on: Session) => controlInputs(a, size, on.controls, on.pipeline, { terminal, signal, half: false });
+  const run = { ...started, ...(await inputs(session)), ...(resume && { resume }) };
+  const events = reopen
+    ? generateRecovering(pipeline, run, async (lost, done) => {
+        const again = await reopen(lost, done);
+        return { pipeline: again.pipeline, inputs: await inputs(again) };
+      })
+    : pipeline.generate(run);
+  const result = await follow(events, terminal, onStep);
+  for (const warning of result.warnings) terminal.warn(warning);
+  return result;
+}
+
+/** One run of a loaded model, written; `start` is when the work for it began. */
+export async function perform(
+  session: Session,
+  prompt: string,
+  a: RunArguments,
+  { targets, video, preview, keeper }: Prepared,
+  terminal: Terminal,
+  signal: AbortSignal,
+  start: number,
+): Promise<Produced> {
+  const { paths, info } = session;
+  session.device.resetCounts();
+  if (a.resume !== undefined) terminal.say(`resume    ${keeper.beginning}`);
+  const onStep = async (event: StepEvent) => {
+    await keeper.step(event);
+    if (preview) await preview.write(enlarged(await event.preview(), PREVIEW_SCALE), { fps: a.fps, signal });
+  };
+  const second = new SecondDevice();
+  const reopen = async (lost: DeviceLostError, done: number) => {
+    terminal.warn(`${lost.message.replace(/;.*/, "")}; opening it again, to go on after step ${done}`);
+    return second.open(session.device.tuning.choices, a, terminal, signal);
+  };
+  using _ = second;
+  const watched = { resume: keeper.resumed, onStep, reopen };
+  const result = await render(session, prompt, a, video, terminal, signal, watched).catch(async (error: unknown) => {
+    throw await keeper.stopped(error);
+  });
+  const device = second.session?.device ?? session.device;
+  const encodeStart = performance.now();
+  terminal.refresh("encode", 0);
+  const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
+  const written: string[] = [];
+  for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
+  if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
+  await keeper.done();
+  const encodeSeconds = elapsed(encodeStart);
+  terminal.done("encode", encodeSeconds);
+  const output = written[0] ?? "";
+  return {
+    report: reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info }),
+    written,
+  };
+}
+
+/** What a run goes on with when its device is lost. */
+class SecondDevice implements Disposable {
+  session: Session | undefined;
+  #device: Device | undefined;
+
+  /** Opens it with the kernels of the first, to go on to the same bits. */
+  async open(choices: Choices, a: RunArguments, terminal: Terminal, signal: AbortSignal): Promise<Session> {
+    this.#device = await openAdapter(a.device);
+    this.#device.tuning.adopt(choices);
+    return (this.session = await openSession(this.#device, { ...a, tune: false }, terminal, signal));
+  }
+
+  [Symbol.dispose](): void {
+    this.session?.[Symbol.dispose]();
+    this.#device?.dispose();
+  }
+}
+
+/** Each pixel `scale` × `scale` times. */
+function enlarged({ width, height, count: frames, rgba }: Frames, scale: number): Frames {
+  const pixels = new Uint32Array(rgba.buffer, rgba.byteOffset, frames * height * width);
+  const [w, h] = [width * scale, height * scale];
+  const out = new Uint32Array(frames * h * w);
+  for (let f = 0; f < frames; f++)
+    for (let y = 0; y < h; y++) {
+      const row = (f * height + Math.floor(y / scale)) * width;
+      for (let x = 0; x < w; x++) out[(f * h + y) * w + x] = pixels[row + Math.floor(x / scale)]!;
+    }
+  return { width: w, height: h, count: frames, rgba: new Uint8Array(out.buffer) };
+}
