@@ -7,7 +7,9 @@ import { refreshModels, tidyModels } from "./state/desk.js";
 import { engine, facts, gpu, openGpu } from "./state/engine.js";
 import { loadHistory } from "./state/history.js";
 import { current } from "./state/jobs.js";
-import { fromLink, requestOf, settings } from "./state/settings.js";
+import { requestOf } from "./state/request.js";
+import { settings } from "./state/settings.js";
+import { fromLink } from "./state/share.js";
 
 render(<App />, document.getElementById("app")!);
 

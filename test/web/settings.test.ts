@@ -1,25 +1,20 @@
-// Settings through links and recipes and back, without a browser's storage.
+// Settings through links and recipes and back, without a browser.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type * as Settings from "../../src/web/state/settings.js";
+import * as defaults from "../../src/web/state/defaults.js";
+import * as request from "../../src/web/state/request.js";
+import * as restore from "../../src/web/state/restore.js";
+import * as share from "../../src/web/state/share.js";
 
-let s: typeof Settings;
+const s = { ...defaults, ...request, ...restore, ...share };
 
-beforeAll(async () => {
-  const values = new Map<string, string>();
-  Object.assign(globalThis, {
-    location: new URL("http://localhost/studio/?a=1"),
-    localStorage: {
-      getItem: (k: string) => values.get(k) ?? null,
-      setItem: (k: string, v: string) => values.set(k, v),
-    },
-  });
-  s = await import("../../src/web/state/settings.js");
+beforeAll(() => {
+  Object.assign(globalThis, { location: new URL("http://localhost/studio/?a=1") });
 });
 
 afterAll(() => {
   // Other files share this worker.
-  for (const name of ["location", "localStorage"]) Reflect.deleteProperty(globalThis, name);
+  Reflect.deleteProperty(globalThis, "location");
 });
 
 it("goes through a share link unchanged", () => {

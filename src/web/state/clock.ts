@@ -2,7 +2,7 @@
 // earlier runs (kept) and corrected by every step of this one.
 
 import type { Stage } from "../engine/protocol.js";
-import type { Settings } from "./settings.js";
+import type { Settings } from "./defaults.js";
 
 type Timed = "text" | "denoise" | "decode";
 

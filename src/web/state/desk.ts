@@ -12,7 +12,8 @@ import type {
   Usage,
 } from "../desk/protocol.js";
 import { Client } from "../rpc.js";
-import { change, DEFAULTS, settings } from "./settings.js";
+import { DEFAULTS } from "./defaults.js";
+import { change, settings } from "./settings.js";
 import { BUNDLED } from "../engine/protocol.js";
 import { say } from "./toasts.js";
 

@@ -6,7 +6,7 @@ import type { Frames, Recipe } from "../../index.js";
 import type { RunResult } from "../engine/protocol.js";
 import { database, done, type StoredClip } from "./database.js";
 import type { Source } from "./inputs.js";
-import { settingsFrom, type Settings } from "./settings.js";
+import { settingsFrom, type Settings } from "./defaults.js";
 import { stripOf } from "./strip.js";
 import { say } from "./toasts.js";
 

@@ -5,7 +5,9 @@ import { signal } from "@preact/signals";
 import { encode } from "./desk.js";
 import { facts } from "./engine.js";
 import { framesOf, type Clip } from "./history.js";
-import { change, controlIn, type Settings } from "./settings.js";
+import type { Settings } from "./defaults.js";
+import { controlIn } from "./request.js";
+import { change } from "./settings.js";
 
 /** A picture, animation or video. */
 export interface Source {

@@ -9,7 +9,8 @@ import { decode } from "./desk.js";
 import { engine, facts, openGpu } from "./engine.js";
 import { keep, type Clip } from "./history.js";
 import { guideSource, startSource, type Source } from "./inputs.js";
-import { controlIn, requestOf, type Settings } from "./settings.js";
+import type { Settings } from "./defaults.js";
+import { controlIn, requestOf } from "./request.js";
 import { Clock } from "./clock.js";
 import { say } from "./toasts.js";
 

@@ -2,7 +2,8 @@
 
 import { usage } from "../state/desk.js";
 import { facts, gpu } from "../state/engine.js";
-import { change, DEFAULTS, settings, setter as set } from "../state/settings.js";
+import { DEFAULTS } from "../state/defaults.js";
+import { change, settings, setter as set } from "../state/settings.js";
 import { Choice, Fold, Range } from "./controls.js";
 
 export function Advanced() {

@@ -1,16 +1,32 @@
-// The page's controls: native inputs with a label, a tooltip and one look. `tip` goes to the tooltip (tooltip.tsx) and,
-// through it, to screen readers.
+// The page's controls: native inputs in rows with a label, a tooltip and one look. `tip` goes to the tooltip (tooltip.tsx)
+// and, through it, to screen readers.
 
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.js";
 
-/** A labelled row. */
-export function Field(p: { readonly label: string; readonly for: string; readonly children: ComponentChildren }) {
+/** What a row gives to its control, which spreads it: what the label names, and the tooltip. */
+export interface Labelled {
+  readonly id: string;
+  readonly "data-tip": string;
+}
+
+/** A control with its label beside it (`wide`: above it) and its tooltip. */
+export function Row(p: {
+  readonly label: string;
+  readonly tip: string;
+  /** Said of the label, smaller. */
+  readonly note?: string | undefined;
+  readonly look?: "wide" | "narrow";
+  readonly children: (control: Labelled) => ComponentChildren;
+}) {
+  const id = useId();
   return (
-    <div class="field">
-      <label for={p.for}>{p.label}</label>
-      {p.children}
+    <div class={p.look ? `field ${p.look}` : "field"}>
+      <label for={id}>
+        {p.label} {p.note !== undefined && <small>{p.note}</small>}
+      </label>
+      {p.children({ id, "data-tip": p.tip })}
     </div>
   );
 }
@@ -27,73 +43,68 @@ interface NumberProps {
   onChange(value: number): void;
 }
 
+/** A number as typed, on the grid of steps and within bounds; undefined where it is none. */
+function typed(text: string, p: NumberProps, max = p.limit ?? p.max): number | undefined {
+  const n = Number(text);
+  if (text.trim() === "" || !Number.isFinite(n)) return undefined;
+  const digits = String(p.step).split(".")[1]?.length ?? 0;
+  const onGrid = Math.round((n - p.min) / p.step) * p.step + p.min;
+  return Number(Math.min(max, Math.max(p.min, onGrid)).toFixed(digits));
+}
+
+/** A number alone, to be typed; what is none is taken back. */
+function NumberInput(p: NumberProps & { readonly control: Partial<Labelled> & { readonly "aria-label"?: string } }) {
+  return (
+    <input
+      {...p.control}
+      type="number"
+      class="number"
+      min={p.min}
+      max={p.limit ?? p.max}
+      step={p.step}
+      value={p.value}
+      onChange={(e) => {
+        const n = typed(e.currentTarget.value, p);
+        if (n !== undefined) p.onChange(n);
+        e.currentTarget.value = String(n ?? p.value);
+      }}
+    />
+  );
+}
+
 /** A slider with the number beside it, to be typed. */
 export function Range(p: NumberProps) {
-  const id = useId();
-  const digits = p.step < 1 ? (String(p.step).split(".")[1]?.length ?? 0) : 0;
-  const set = (text: string, max: number) => {
-    const n = Number(text);
-    if (text.trim() === "" || !Number.isFinite(n)) return;
-    const onGrid = Math.round((n - p.min) / p.step) * p.step + p.min;
-    p.onChange(Number(Math.min(max, Math.max(p.min, onGrid)).toFixed(digits)));
-  };
   const part = Math.min(1, (p.value - p.min) / (p.max - p.min));
   return (
-    <Field label={p.label} for={id}>
-      <div class="range">
-        <input
-          id={id}
-          type="range"
-          min={p.min}
-          max={p.max}
-          step={p.step}
-          value={p.value}
-          style={{ "--part": part }}
-          data-tip={p.tip}
-          onInput={(e) => set(e.currentTarget.value, p.max)}
-        />
-        <input
-          type="number"
-          class="number"
-          aria-label={`${p.label}, as a number`}
-          min={p.min}
-          max={p.limit ?? p.max}
-          step={p.step}
-          value={p.value}
-          data-tip={p.tip}
-          onChange={(e) => {
-            set(e.currentTarget.value, p.limit ?? p.max);
-            e.currentTarget.value = String(p.value);
-          }}
-        />
-      </div>
-    </Field>
+    <Row label={p.label} tip={p.tip}>
+      {(control) => (
+        <div class="range">
+          <input
+            {...control}
+            type="range"
+            min={p.min}
+            max={p.max}
+            step={p.step}
+            value={p.value}
+            style={{ "--part": part }}
+            onInput={(e) => {
+              const n = typed(e.currentTarget.value, p, p.max);
+              if (n !== undefined) p.onChange(n);
+            }}
+          />
+          <NumberInput {...p} control={{ "aria-label": `${p.label}, as a number`, "data-tip": p.tip }} />
+        </div>
+      )}
+    </Row>
   );
 }
 
 /** A plain number. */
 export function NumberField(p: NumberProps) {
-  const id = useId();
   return (
-    <div class="field-narrow">
-      <label for={id}>{p.label}</label>
-      <input
-        id={id}
-        type="number"
-        class="number"
-        min={p.min}
-        max={p.max}
-        step={p.step}
-        value={p.value}
-        data-tip={p.tip}
-        onChange={(e) => {
-          const n = Number(e.currentTarget.value);
-          const fit = Math.round(Math.min(p.max, Math.max(p.min, n)) / p.step) * p.step;
-          if (Number.isFinite(fit)) p.onChange(fit);
-          e.currentTarget.value = String(Number.isFinite(fit) ? fit : p.value);
-        }}
-      />
-    </div>
+    <Row label={p.label} tip={p.tip} look="narrow">
+      {(control) => <NumberInput {...p} control={control} />}
+    </Row>
   );
 }
 
@@ -105,32 +116,32 @@ export function Choice<T extends string>(p: {
   readonly options: readonly (readonly [value: T, text: string])[];
   onChange(value: T): void;
 }) {
-  const id = useId();
   return (
-    <Field label={p.label} for={id}>
-      <span class="select">
-        <select
-          id={id}
-          data-tip={p.tip}
-          onChange={(e) => {
-            const found = p.options.find(([value]) => value === e.currentTarget.value);
-            if (found) p.onChange(found[0]);
-          }}
-        >
-          {p.options.map(([value, text]) => (
-            // The options may come later than the value: each says for itself whether it is chosen.
-            <option key={value} value={value} selected={value === p.value}>
-              {text}
-            </option>
-          ))}
-        </select>
-        <Icon name="chevron" size={16} />
-      </span>
-    </Field>
+    <Row label={p.label} tip={p.tip}>
+      {(control) => (
+        <span class="select">
+          <select
+            {...control}
+            onChange={(e) => {
+              const found = p.options.find(([value]) => value === e.currentTarget.value);
+              if (found) p.onChange(found[0]);
+            }}
+          >
+            {p.options.map(([value, text]) => (
+              // The options may come later than the value: each says for itself whether it is chosen.
+              <option key={value} value={value} selected={value === p.value}>
+                {text}
+              </option>
+            ))}
+          </select>
+          <Icon name="chevron" size={16} />
+        </span>
+      )}
+    </Row>
   );
 }
 
-/** One of a few, side by side: [value, text, tip]. */
+/** One of a few, side by side: [value, text, tip]. A group has no one control that its label could name. */
 export function Switch<T extends string>(p: {
   readonly label: string;
   readonly value: T;

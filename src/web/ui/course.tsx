@@ -1,7 +1,8 @@
 // The course of a clip: how many frames it has and how the network sees them, and sentences that take over later.
 
 import { facts } from "../state/engine.js";
-import { change, settings, type Settings } from "../state/settings.js";
+import type { Settings } from "../state/defaults.js";
+import { change, settings } from "../state/settings.js";
 import { Choice, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
 

@@ -4,7 +4,8 @@
 import type { GivenFile } from "../desk/protocol.js";
 import { addFiles, recipeOfFile, usage } from "../state/desk.js";
 import { guideSource, startFrom } from "../state/inputs.js";
-import { fromRecipe, settings } from "../state/settings.js";
+import { fromRecipe } from "../state/restore.js";
+import { settings } from "../state/settings.js";
 import { say } from "../state/toasts.js";
 import { goTo } from "../state/view.js";
 

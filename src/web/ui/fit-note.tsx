@@ -5,7 +5,8 @@ import { useEffect } from "preact/hooks";
 import type { Fit, Smaller } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
 import { current } from "../state/jobs.js";
-import { change, plannedRequest, settings } from "../state/settings.js";
+import { plannedRequest } from "../state/request.js";
+import { change, settings } from "../state/settings.js";
 import { bytes } from "./words.js";
 
 const fit = signal<Fit | { readonly message: string } | undefined>(undefined);

@@ -2,7 +2,8 @@
 
 import { BUNDLED, BUNDLED_LORA } from "../engine/protocol.js";
 import { usage } from "../state/desk.js";
-import { change, isDistilled, settings, setter as set } from "../state/settings.js";
+import { isDistilled } from "../state/defaults.js";
+import { change, settings, setter as set } from "../state/settings.js";
 import { goTo } from "../state/view.js";
 import { Choice, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";

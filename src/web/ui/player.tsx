@@ -1,8 +1,10 @@
 // A clip, played: a canvas that turns its pages, and below it the frames as a strip on which any can be picked.
 
-import { useSignal, type Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import type { Signal } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frames } from "../../index.js";
+import { framesOf, type Clip } from "../state/history.js";
+import { say } from "../state/toasts.js";
 
 /** Frame `index` as the canvas takes it; shares the clip's memory. */
 export function imageOf({ width, height, rgba }: Frames, index: number): ImageData {
@@ -111,7 +113,17 @@ export function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<n
   );
 }
 
-/** A signal for the frame that a player shows. */
-export function useFrameIndex(): Signal<number> {
-  return useSignal(0);
+/** The frames of a clip, once they are read. */
+export function useFrames(clip: Clip): Frames | undefined {
+  const [frames, setFrames] = useState<Frames | undefined>();
+  useEffect(() => {
+    let here = true;
+    framesOf(clip)
+      .then((f) => here && setFrames(f))
+      .catch((error: Error) => say(error.message, "error"));
+    return () => {
+      here = false;
+    };
+  }, [clip.id]);
+  return frames;
 }

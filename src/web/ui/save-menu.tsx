@@ -6,7 +6,7 @@ import { recipeToCommand, type Frames } from "../../index.js";
 import type { Format } from "../desk/protocol.js";
 import { encode, formatsOf } from "../state/desk.js";
 import type { Clip } from "../state/history.js";
-import { shareLink } from "../state/settings.js";
+import { shareLink } from "../state/share.js";
 import { say } from "../state/toasts.js";
 import { Icon } from "./icons.js";
 

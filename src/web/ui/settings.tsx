@@ -2,9 +2,10 @@
 
 import type { SchedulerName } from "../../index.js";
 import { facts } from "../state/engine.js";
-import { change, isDistilled, isSeed, randomSeed, settings, setter as set } from "../state/settings.js";
+import { isDistilled, isSeed, randomSeed } from "../state/defaults.js";
+import { change, settings, setter as set } from "../state/settings.js";
 import { Advanced } from "./advanced.js";
-import { Choice, IconButton, NumberField, Range } from "./controls.js";
+import { Choice, IconButton, NumberField, Range, Row } from "./controls.js";
 import { Frames } from "./course.js";
 import { FitNote } from "./fit-note.js";
 import { Follow } from "./follow.js";
@@ -101,33 +102,43 @@ export function SettingsPanel() {
 function Seed() {
   const s = settings.value;
   return (
-    <section class="group seed" aria-label="Seed">
-      <label for="seed">Seed</label>
-      <input
-        id="seed"
-        type="text"
-        inputmode="numeric"
-        value={s.seed}
-        data-tip="The number the noise is drawn from. The same seed and settings give the same clip, on any machine."
-        onChange={(e) => {
-          const text = e.currentTarget.value.trim();
-          if (isSeed(text)) change({ seed: BigInt(text).toString() });
-          else e.currentTarget.value = s.seed;
-        }}
-      />
-      <IconButton
-        icon="dice"
-        label="New seed"
-        tip="Draws another seed"
-        onClick={() => change({ seed: randomSeed() })}
-      />
-      <IconButton
-        icon={s.seedLocked ? "lock" : "unlock"}
-        label="Keep the seed"
-        tip={s.seedLocked ? "Kept: every clip starts from this seed" : "Not kept: each clip gets a seed of its own"}
-        pressed={s.seedLocked}
-        onClick={() => change({ seedLocked: !s.seedLocked })}
-      />
+    <section class="group" aria-label="Seed">
+      <Row
+        label="Seed"
+        tip="The number the noise is drawn from. The same seed and settings give the same clip, on any machine."
+      >
+        {(control) => (
+          <div class="with-tools">
+            <input
+              {...control}
+              type="text"
+              inputmode="numeric"
+              class="number"
+              value={s.seed}
+              onChange={(e) => {
+                const text = e.currentTarget.value.trim();
+                if (isSeed(text)) change({ seed: BigInt(text).toString() });
+                else e.currentTarget.value = s.seed;
+              }}
+            />
+            <IconButton
+              icon="dice"
+              label="New seed"
+              tip="Draws another seed"
+              onClick={() => change({ seed: randomSeed() })}
+            />
+            <IconButton
+              icon={s.seedLocked ? "lock" : "unlock"}
+              label="Keep the seed"
+              tip={
+                s.seedLocked ? "Kept: every clip starts from this seed" : "Not kept: each clip gets a seed of its own"
+              }
+              pressed={s.seedLocked}
+              onClick={() => change({ seedLocked: !s.seedLocked })}
+            />
+          </div>
+        )}
+      </Row>
     </section>
   );
 }
@@ -193,18 +204,22 @@ function outline(name: string): { readonly width: string; readonly height: strin
 
 function Negative() {
   const s = settings.value;
-  const off = s.guidance <= 1;
   return (
-    <div class="field">
-      <label for="negative">Not in it {off && <small class="muted">(works from guidance 1.5 on)</small>}</label>
-      <input
-        id="negative"
-        type="text"
-        value={s.negative}
-        placeholder="nothing"
-        data-tip="The negative prompt: what the clip is led away from. It takes guidance above 1."
-        onInput={(e) => change({ negative: e.currentTarget.value })}
-      />
-    </div>
+    <Row
+      label="Not in it"
+      tip="The negative prompt: what the clip is led away from. It takes guidance above 1."
+      note={s.guidance <= 1 ? "(works from guidance 1.5 on)" : undefined}
+      look="wide"
+    >
+      {(control) => (
+        <input
+          {...control}
+          type="text"
+          value={s.negative}
+          placeholder="nothing"
+          onInput={(e) => change({ negative: e.currentTarget.value })}
+        />
+      )}
+    </Row>
   );
 }

@@ -3,7 +3,8 @@
 import { useEffect } from "preact/hooks";
 import { startFrom, startSource } from "../state/inputs.js";
 import { facts } from "../state/engine.js";
-import { change, settings, type Settings } from "../state/settings.js";
+import type { Settings } from "../state/defaults.js";
+import { change, settings } from "../state/settings.js";
 import { Range, Switch } from "./controls.js";
 import { SourceInput } from "./source-input.js";
 

@@ -1,0 +1,131 @@
+// What can be set, what it is by itself, and what of a value from outside (a link, a file, an older visit) is kept.
+
+import type { SchedulerName } from "../../index.js";
+import { pathFrom, type Point } from "./path.js";
+import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
+
+export interface Settings {
+  /** From what the clip starts. */
+  readonly mode: "text" | "video" | "image";
+  /** With a video: how much of it is given up. */
+  readonly strength: number;
+  /** With a picture: how much it moves. */
+  readonly motionScale: number;
+  /** How the network sees a clip longer than it was trained for; the last is one that ends where it begins. */
+  readonly course: "whole" | "free-noise" | "window" | "loop";
+  /** Frames of a window, and from one window to the next. */
+  readonly context: number;
+  readonly stride: number;
+  /** Runs, each from the low frequencies of the one before; 0 is one run. */
+  readonly freeInit: number;
+  /** Prompts at later frames, by frame. */
+  readonly travel: readonly { readonly frame: number; readonly text: string }[];
+  /** Takes the prompt as diffusers does, without weights in brackets. */
+  readonly plainPrompt: boolean;
+  readonly prompt: string;
+  readonly negative: string;
+  /** Decimal digits, below 2^64. */
+  readonly seed: string;
+  readonly seedLocked: boolean;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  readonly scheduler: SchedulerName;
+  readonly clipSkip: number;
+  readonly originalSteps: number;
+  readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  readonly motionNorm: "auto" | "joint" | "frame";
+  readonly precision: "auto" | "f32" | "f16";
+  /** 8-bit weights, in half of f16's memory. */
+  readonly weights: "auto" | "int8";
+  /** Weights stay on the host and are uploaded layer by layer. */
+  readonly lowMemory: boolean;
+  /** Ids: BUNDLED, or of the store. */
+  readonly model: string;
+  /** "" is the model's own. */
+  readonly motion: string;
+  readonly vae: string;
+  readonly loras: readonly { readonly id: string; readonly weight: number }[];
+  /** Textual inversions, by id. */
+  readonly embeddings: readonly string[];
+  /** Pictures that the clip follows: none, discs along a drawn path, or given ones. */
+  readonly control: "none" | "path" | "pictures";
+  /** BUNDLED_CONTROL, or of the store. */
+  readonly controlModel: string;
+  readonly controlScale: number;
+  readonly controlPath: readonly Point[];
+  /** Radius of a path's discs, in parts of the picture's shorter side. */
+  readonly controlDisc: number;
+}
+
+export const DEFAULTS: Settings = {
+  mode: "text",
+  strength: 0.8,
+  motionScale: 0.8,
+  course: "whole",
+  context: 16,
+  stride: 4,
+  freeInit: 0,
+  travel: [],
+  plainPrompt: false,
+  prompt: "a red star moving left on a night sky",
+  negative: "",
+  seed: "0",
+  seedLocked: false,
+  steps: 4,
+  guidance: 1,
+  width: 128,
+  height: 128,
+  frames: 16,
+  fps: 8,
+  scheduler: "lcm",
+  clipSkip: 0,
+  originalSteps: 50,
+  betaSchedule: "linear",
+  motionNorm: "auto",
+  precision: "auto",
+  weights: "auto",
+  lowMemory: false,
+  model: BUNDLED,
+  motion: "",
+  vae: "",
+  loras: [{ id: BUNDLED_LORA, weight: 1 }],
+  embeddings: [],
+  control: "none",
+  controlModel: BUNDLED_CONTROL,
+  controlScale: 1,
+  controlPath: [],
+  controlDisc: 0.14,
+};
+
+/** Keeps of `value` what DEFAULTS has, where the type is right. */
+export function settingsFrom(value: unknown): Settings {
+  if (typeof value !== "object" || value === null) return DEFAULTS;
+  const given = value as Record<string, unknown>;
+  const kept = Object.entries(DEFAULTS).map(([name, standard]) => {
+    const v = given[name];
+    const fits = typeof v === typeof standard && Array.isArray(v) === Array.isArray(standard);
+    return [name, fits ? v : standard];
+  });
+  const settled = Object.fromEntries(kept) as Settings;
+  return { ...settled, controlPath: pathFrom(settled.controlPath) };
+}
+
+/** Samplers that few steps without guidance suit, and that the bundled model was distilled for. */
+export function isDistilled(sampler: SchedulerName): boolean {
+  return sampler === "lcm" || sampler === "tcd";
+}
+
+/** A seed that fits a float exactly, so that it can be typed and said. */
+export function randomSeed(): string {
+  const [n = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return String(n);
+}
+
+/** Whether a text is a seed. */
+export function isSeed(text: string): boolean {
+  return /^\d+$/.test(text) && BigInt(text) < 2n ** 64n;
+}

@@ -1,0 +1,89 @@
+// The settings as the engine is asked for them.
+
+import {
+  BUNDLED,
+  BUNDLED_CONTROL,
+  BUNDLED_LORA,
+  type ModelChoice,
+  type RunOptions,
+  type RunRequest,
+} from "../engine/protocol.js";
+import { DEFAULTS, isDistilled, type Settings } from "./defaults.js";
+
+/** The engine's request. */
+export function requestOf(s: Settings, profile: boolean): RunRequest {
+  const choice: ModelChoice = {
+    model: s.model,
+    motion: s.motion === "" ? undefined : s.motion,
+    vae: s.vae === "" ? undefined : s.vae,
+    loras: s.loras.filter((l) => l.weight !== 0 && (l.id !== BUNDLED_LORA || s.model === BUNDLED)),
+    embeddings: s.embeddings,
+    precision: s.precision === "auto" ? undefined : s.precision,
+    weights: s.weights === "auto" ? undefined : s.weights,
+    lowMemory: s.lowMemory,
+    motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
+    distilled: isDistilled(s.scheduler),
+    encoder: s.mode !== "text",
+  };
+  const options: RunOptions = {
+    prompt: s.prompt,
+    negative: s.negative,
+    seed: s.seed,
+    steps: s.steps,
+    guidance: s.guidance,
+    width: s.width,
+    height: s.height,
+    frames: s.frames,
+    fps: s.fps,
+    scheduler: s.scheduler,
+    clipSkip: s.clipSkip,
+    originalSteps: s.originalSteps === DEFAULTS.originalSteps ? undefined : s.originalSteps,
+    betaSchedule: s.betaSchedule,
+    plainPrompt: s.plainPrompt,
+    strength: s.mode === "video" ? s.strength : undefined,
+    motionScale: s.mode === "image" ? s.motionScale : undefined,
+    ...courseOf(s),
+  };
+  return { choice, options, profile, control: controlOf(s) };
+}
+
+/** What the clip follows: nothing where the network is the bundled one and the model is not. */
+export function controlIn(s: Settings): Settings["control"] {
+  return s.controlModel === BUNDLED_CONTROL && s.model !== BUNDLED ? "none" : s.control;
+}
+
+/** The request as far as a plan looks at it: without what is drawn or read when the run begins. */
+export function plannedRequest(s: Settings): RunRequest {
+  const path = { kind: "path", points: [], size: s.controlDisc } as const;
+  const control = { id: s.controlModel, name: "", scale: s.controlScale, guide: path };
+  return { ...requestOf(s, false), control: controlIn(s) === "none" ? undefined : control };
+}
+
+/** What a drawn path asks for; given pictures are read when the run begins. */
+function controlOf(s: Settings): RunRequest["control"] {
+  if (controlIn(s) !== "path" || s.controlPath.length === 0) return undefined;
+  return {
+    id: s.controlModel,
+    name: "a drawn path",
+    scale: s.controlScale,
+    guide: { kind: "path", points: s.controlPath, size: s.controlDisc },
+  };
+}
+
+/** Options of a long clip. Windows that would hold the whole clip are none. */
+function courseOf(
+  s: Settings,
+): Pick<RunOptions, "long" | "context" | "stride" | "contextSchedule" | "freeInit" | "promptAt"> {
+  const stops = s.travel.filter(({ frame, text }) => text.trim() !== "" && frame > 0 && frame < s.frames);
+  const windows = s.course !== "whole" && s.frames > s.context;
+  return {
+    ...(windows && {
+      long: s.course === "free-noise" ? "free-noise" : "window",
+      context: s.context,
+      stride: Math.min(s.stride, s.context),
+      ...(s.course === "loop" && { contextSchedule: "looped" as const }),
+    }),
+    ...(s.freeInit > 1 && { freeInit: s.freeInit }),
+    ...(stops.length > 0 && { promptAt: Object.fromEntries(stops.map(({ frame, text }) => [frame, text])) }),
+  };
+}

@@ -1,0 +1,106 @@
+// A clip: its pages, turned and picked, and what can be done with it.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import { randomSeed } from "../state/defaults.js";
+import type { Clip } from "../state/history.js";
+import { startFromClip, startSource } from "../state/inputs.js";
+import { enqueue } from "../state/jobs.js";
+import { change, settings } from "../state/settings.js";
+import { comparing, shown } from "../state/view.js";
+import { IconButton } from "./controls.js";
+import { autoplays, Canvas, Filmstrip, useFrames } from "./player.js";
+import { SaveMenu } from "./save-menu.js";
+import { duration } from "./words.js";
+
+export function ClipView({ clip }: { readonly clip: Clip }) {
+  const frames = useFrames(clip);
+  const index = useSignal(0);
+  const [playing, setPlaying] = useState(autoplays());
+  const [fps, setFps] = useState(Number(clip.recipe["fps"] ?? clip.settings.fps));
+  useEffect(() => setFps(settings.value.fps), [settings.value.fps]);
+  const { seconds: t } = clip;
+  const total = t.load + t.text + t.denoise + t.decode;
+  const turn = (by: number) => {
+    setPlaying(false);
+    index.value = (index.value + by + clip.count) % clip.count;
+  };
+  return (
+    <article
+      class="work"
+      aria-label="Clip"
+      onKeyDown={(e) => {
+        if (e.target instanceof HTMLInputElement) return;
+        if (e.key === "ArrowLeft") turn(-1);
+        else if (e.key === "ArrowRight") turn(1);
+        else return;
+        e.preventDefault();
+      }}
+    >
+      <div class="paper" style={{ "--ratio": clip.width / clip.height }}>
+        {frames && <Canvas frames={frames} fps={fps} playing={playing} index={index} label={clip.recipe.prompt} />}
+      </div>
+      <div class="under">
+        <div class="transport">
+          <IconButton
+            icon={playing ? "pause" : "play"}
+            label={playing ? "Pause" : "Play"}
+            onClick={() => setPlaying(!playing)}
+          />
+          {frames && <Filmstrip frames={frames} index={index} onPick={() => setPlaying(false)} />}
+          <IconButton
+            icon="expand"
+            label="Fill the screen"
+            onClick={() => void document.querySelector(".paper")?.requestFullscreen?.()}
+          />
+        </div>
+        <p class="caption">{clip.recipe.prompt}</p>
+        <div class="doings">
+          {frames && <SaveMenu clip={clip} frames={frames} fps={fps} index={index} />}
+          <button
+            type="button"
+            class="secondary"
+            data-tip="The same settings with another seed"
+            onClick={() => {
+              const job = enqueue({ ...clip.settings, seed: randomSeed() }, clip.source);
+              shown.value = { kind: "job", job };
+            }}
+          >
+            Another seed
+          </button>
+          <button
+            type="button"
+            class="secondary"
+            data-tip="Puts the settings of this clip back into the controls, its seed kept"
+            onClick={() => {
+              startSource.value = clip.source;
+              change({ ...clip.settings, seedLocked: true });
+            }}
+          >
+            Use its settings
+          </button>
+          <button
+            type="button"
+            class="secondary"
+            data-tip="Starts the next clip from this one: write what should become of it"
+            onClick={() => void startFromClip(clip)}
+          >
+            Start from it
+          </button>
+          <IconButton
+            icon="compare"
+            label="Compare"
+            tip="Beside another clip: press, then choose that one in the history"
+            pressed={comparing.value?.id === clip.id}
+            onClick={() => (comparing.value = comparing.value ? undefined : clip)}
+          />
+        </div>
+        <p class="muted small">
+          {clip.count} frames of {clip.width} × {clip.height}, seed {clip.settings.seed}, {clip.settings.steps}{" "}
+          {clip.settings.steps === 1 ? "step" : "steps"}, made in {duration(total)}
+          {t.load > 0.5 && ` (${duration(t.load)} of it loading)`}
+        </p>
+      </div>
+    </article>
+  );
+}
