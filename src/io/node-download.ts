@@ -1,173 +1,36 @@
-// One file from a web server to a disk: goes on where it stopped, tries again when the line is cut, and keeps nothing whose
-// checksum is wrong. Node only.
+// Where a download lies on a disk while it is under way. Node only.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, rm, stat } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
-import { CheckpointError, messageOf } from "./errors.js";
+import type { Cures, Sink } from "./download.js";
 
-/** What to fetch, and where to. */
-export interface Download {
-  readonly url: string;
-  /** What messages call it. */
-  readonly label: string;
-  readonly endpoint: string;
-  /** The unfinished file: what is there is taken as the beginning. */
-  readonly to: string;
-  readonly size: number;
-  /** sha256 of the content (64 digits), or git's sha1 of it as a blob (40). */
-  readonly checksum: string;
-  readonly token: string | undefined;
-  /** Milliseconds before a failed request is tried again, doubled each time. */
-  readonly pause: number;
-  readonly signal: AbortSignal | undefined;
-  readonly onBytes: (done: number) => void;
-}
+/** What helps on the command line. */
+export const COMMAND_LINE: Cures = {
+  again: "run the command again",
+  giveToken: "set HF_TOKEN",
+  givenToken: "the token in HF_TOKEN",
+};
 
-/** Tries in a row without a byte of progress. */
-const ATTEMPTS = 5;
-/** A line is taken for dead after so many milliseconds of silence. */
-const SILENCE = 60_000;
-const LONGEST_WAIT = 60_000;
-
-/** Resolves when the file is whole and verified. @throws CheckpointError, or the signal's reason: the beginning stays there */
-export async function downloadFile(d: Download): Promise<void> {
-  for (let corrupt = 0; ; corrupt++) {
-    await fetchBytes(d);
-    if ((await checksumOf(d)) === d.checksum) return;
-    await rm(d.to, { force: true });
-    if (corrupt > 0)
-      throw new CheckpointError(
-        `${d.label} arrived damaged twice (its checksum is wrong); something between here and ${d.endpoint} changes files`,
-      );
-  }
-}
-
-async function fetchBytes(d: Download): Promise<void> {
-  let failures = 0;
-  for (;;) {
-    d.signal?.throwIfAborted();
-    const have = await sizeOf(d.to);
-    const start = have <= d.size ? have : 0;
-    if (start === d.size && (d.size > 0 || have === 0)) {
-      if (d.size === 0) await (await open(d.to, "w")).close();
-      return;
-    }
-    let wait = 0;
-    try {
-      wait = await attempt(d, start);
-    } catch (error) {
-      d.signal?.throwIfAborted();
-      if (error instanceof CheckpointError) throw error;
-      if (failures >= ATTEMPTS)
-        throw new CheckpointError(
-          `${d.label}: the download stopped at ${await sizeOf(d.to)} of ${d.size} bytes (${messageOf(error)}); run the command again, it goes on from there`,
-          { cause: error },
-        );
-    }
-    failures = (await sizeOf(d.to)) > start ? 0 : failures + 1;
-    if (failures > ATTEMPTS)
-      throw new CheckpointError(
-        `${d.label}: the server gave nothing ${failures} times in a row; run the command again later, it goes on from there`,
-      );
-    if (failures > 0)
-      await sleep(Math.max(wait, d.pause * 2 ** (failures - 1)), undefined, d.signal && { signal: d.signal });
-  }
-}
-
-/** One request from byte `start`; resolves to the milliseconds that the server asks to wait. */
-async function attempt(d: Download, start: number): Promise<number> {
-  const silent = new AbortController();
-  const timer = setTimeout(() => silent.abort(new Error(`no byte in ${SILENCE / 1000} s`)), SILENCE);
-  try {
-    const response = await fetch(d.url, {
-      headers: {
-        ...(d.token !== undefined && { Authorization: `Bearer ${d.token}` }),
-        ...(start > 0 && { Range: `bytes=${start}-` }),
-      },
-      signal: d.signal ? AbortSignal.any([d.signal, silent.signal]) : silent.signal,
-    });
-    const from = checkResponse(d, response, start);
-    if (typeof from !== "number") {
-      await response.body?.cancel();
-      return from.wait;
-    }
-    const file = await open(d.to, from === 0 ? "w" : "r+");
-    try {
-      let at = from;
-      const reader = response.body?.getReader();
-      for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-        const chunk = part.value;
-        timer.refresh();
-        at += chunk.byteLength;
-        if (at > d.size) throw new CheckpointError(longer(d, at));
-        await file.write(chunk, 0, chunk.byteLength, at - chunk.byteLength);
-        d.onBytes(at);
-      }
-    } finally {
-      await file.close();
-    }
-    return 0;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The byte at which the body begins, or how long to wait before the next try. */
-function checkResponse(d: Download, response: Response, start: number): number | { readonly wait: number } {
-  const { status, headers } = response;
-  if (status === 429 || status >= 500) {
-    const after = Number(headers.get("retry-after") ?? 0) * 1000;
-    return { wait: Math.min(Number.isFinite(after) ? after : 0, LONGEST_WAIT) };
-  }
-  if (!response.ok) throw explainStatus(d.label, d.endpoint, status, d.token);
-  const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "") ?? [];
-  // A body that is compressed on the way has another length.
-  const length = headers.has("content-encoding") ? null : headers.get("content-length");
-  const stated = total ?? (status === 200 ? length : null);
-  if (stated !== null && stated !== undefined && Number(stated) !== d.size)
-    throw new CheckpointError(longer(d, Number(stated)));
-  if (status === 206 && Number(first) !== start)
-    throw new CheckpointError(
-      `${d.label}: the server sends from byte ${first} where ${start} was asked for; try again`,
-    );
-  return status === 206 ? start : 0;
-}
-
-function longer(d: Download, found: number): string {
-  return `${d.label}: the server sends ${found} bytes where its list says ${d.size}; the file may just have been replaced: try again`;
-}
-
-/** What an answer of the hub means. */
-export function explainStatus(
-  label: string,
-  endpoint: string,
-  status: number,
-  token: string | undefined,
-): CheckpointError {
-  const [, repo = ""] = /^hf:([^/]+\/[^/@]+)/.exec(label) ?? [];
-  const page = `${endpoint}/${repo}`;
-  const known =
-    status === 401 || status === 404
-      ? `${label} is not there, or not public${token === undefined ? "; if it is private or gated, set HF_TOKEN" : ", and the token in HF_TOKEN does not open it"}; see ${page}`
-      : status === 403
-        ? `${label} is gated: accept its conditions at ${page}${token === undefined ? " and set HF_TOKEN" : " with the account of your token"}`
-        : status === 429
-          ? `${endpoint} asks to slow down (429); wait a few minutes${token === undefined ? ", or set HF_TOKEN for a higher limit" : ""}`
-          : `${endpoint} answered ${status} for ${label}; try again later`;
-  return new CheckpointError(known);
-}
-
-async function checksumOf(d: Download): Promise<string> {
-  const git = d.checksum.length === 40;
-  const hash = createHash(git ? "sha1" : "sha256");
-  if (git) hash.update(`blob ${d.size}\0`);
-  for await (const chunk of createReadStream(d.to, { highWaterMark: 2 ** 20, ...(d.signal && { signal: d.signal }) }))
-    hash.update(chunk as Uint8Array);
-  return hash.digest("hex");
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
+/** An unfinished file on a disk. */
+export function diskSink(path: string, signal: AbortSignal | undefined): Sink {
+  const size = async () => (await stat(path).catch(() => undefined))?.size ?? 0;
+  return {
+    size,
+    async open(anew) {
+      const file = await open(path, anew ? "w" : "r+");
+      return {
+        write: async (bytes, at) => void (await file.write(bytes, 0, bytes.byteLength, at)),
+        close: () => file.close(),
+      };
+    },
+    async checksum(git) {
+      const hash = createHash(git ? "sha1" : "sha256");
+      if (git) hash.update(`blob ${await size()}\0`);
+      for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20, ...(signal && { signal }) }))
+        hash.update(chunk as Uint8Array);
+      return hash.digest("hex");
+    },
+    remove: () => rm(path, { force: true }),
+  };
 }

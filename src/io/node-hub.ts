@@ -1,14 +1,16 @@
 // Files of the Hugging Face Hub on this machine's disk, in the cache folder and layout that huggingface_hub, diffusers and
 // others share (blobs by checksum, snapshots of links; https://huggingface.co/docs/hub/local-cache): what is there is found,
-// what is missing is fetched. Listing is done by @huggingface/hub. Node only.
+// what is missing is fetched. Node only.
 
 import { mkdir, readFile, readdir, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
+import { download } from "./download.js";
 import { CheckpointError, messageOf } from "./errors.js";
 import { plainPath } from "./folder.js";
+import { COMMIT, fileUrl, HUB, listRepo, type HubFile, type HubListing } from "./hub-list.js";
 import { hubNameText, neededFiles, type HubName, type HubUse } from "./hub-names.js";
-import { downloadFile, explainStatus } from "./node-download.js";
+import { COMMAND_LINE, diskSink } from "./node-download.js";
 
 /** How the hub is reached; everything has the defaults of huggingface_hub, taken from the environment. */
 export interface HubOptions {
@@ -38,16 +40,6 @@ export interface HubProgress {
   readonly totalBytes: number;
 }
 
-/** A file as the hub lists it. */
-interface Listed {
-  readonly path: string;
-  readonly size: number;
-  /** sha256 of a large file's content, or git's sha1 of a small one's: how blobs are named. */
-  readonly checksum: string;
-}
-
-const COMMIT = /^[0-9a-f]{40}$/;
-
 /**
  * The path on this disk of what `name` names, with every file that `use` needs; missing ones are downloaded and verified.
  * @throws CheckpointError naming the repository or file, what was expected and the cure
@@ -73,7 +65,7 @@ function settings(o: HubOptions): Settings {
   const home = env["HF_HOME"] ?? join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "huggingface");
   return {
     cacheFolder: o.cacheFolder ?? env["HF_HUB_CACHE"] ?? env["HUGGINGFACE_HUB_CACHE"] ?? join(home, "hub"),
-    endpoint: (o.endpoint ?? env["HF_ENDPOINT"] ?? "https://huggingface.co").replace(/\/+$/, ""),
+    endpoint: (o.endpoint ?? env["HF_ENDPOINT"] ?? HUB).replace(/\/+$/, ""),
     offline: o.offline ?? /^(1|on|yes|true)$/i.test(env["HF_HUB_OFFLINE"] ?? ""),
     half: o.half ?? false,
     pause: o.pause ?? 500,
@@ -89,52 +81,17 @@ async function token(given: string | undefined, file: string): Promise<string | 
   return text.trim() === "" ? undefined : text.trim();
 }
 
-interface Found {
-  readonly commit: string;
-  readonly files: readonly Listed[];
-}
-
 /** What the hub has; where it cannot be reached, what the cache has. */
-async function listed(name: HubName, storage: string, hub: Settings): Promise<Found> {
-  const api = await import("@huggingface/hub");
-  const accessToken = await hub.token;
-  const { signal } = hub;
-  const common = {
-    hubUrl: hub.endpoint,
-    // The library takes only tokens that begin with "hf_"; mirrors have others.
-    fetch: ((input, init) => {
-      const headers = new Headers(init?.headers);
-      if (accessToken !== undefined) headers.set("Authorization", `Bearer ${accessToken}`);
-      return fetch(input, { ...init, headers, ...(signal && { signal }) });
-    }) as typeof fetch,
-  };
+async function listed(name: HubName, storage: string, hub: Settings): Promise<HubListing> {
+  const { endpoint, signal } = hub;
   try {
-    const { sha } = await api.modelInfo({
-      ...common,
-      name: name.repo,
-      revision: name.revision,
-      additionalFields: ["sha"],
-    });
-    if (!COMMIT.test(sha)) throw new CheckpointError(`${hub.endpoint} gave no commit for ${hubNameText(name)}`);
-    const files: Listed[] = [];
-    for await (const { type, path, size, oid, lfs } of api.listFiles({
-      ...common,
-      repo: name.repo,
-      revision: sha,
-      recursive: true,
-    })) {
-      const checksum = lfs?.oid ?? oid ?? "";
-      if (type === "file" && /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(checksum))
-        files.push({ path: plainPath(hubNameText(name), path), size: lfs?.size ?? size, checksum });
-    }
-    await keepReference(storage, name.revision, sha);
-    return { commit: sha, files };
+    const found = await listRepo(name, { endpoint, token: await hub.token, signal, cures: COMMAND_LINE });
+    await keepReference(storage, name.revision, found.commit);
+    return found;
   } catch (error) {
     signal?.throwIfAborted();
-    if (error instanceof api.HubApiError)
-      throw explainStatus(hubNameText({ ...name, path: undefined }), hub.endpoint, error.statusCode, accessToken);
     if (error instanceof CheckpointError) throw error;
-    const why = `${hub.endpoint} cannot be reached (${reason(error)})`;
+    const why = `${endpoint} cannot be reached (${reason(error)})`;
     const found = await cached(name, storage, why);
     hub.onWarning?.(`${why}; using the files of ${hubNameText(name)} that are on this disk`);
     return found;
@@ -147,7 +104,7 @@ function reason(error: unknown): string {
 }
 
 /** What the cache has of a revision. */
-async function cached(name: HubName, storage: string, why: string): Promise<Found> {
+async function cached(name: HubName, storage: string, why: string): Promise<HubListing> {
   const { revision } = name;
   const commit = COMMIT.test(revision)
     ? revision
@@ -172,7 +129,7 @@ async function filesIn(snapshot: string, below = ""): Promise<string[]> {
   return found;
 }
 
-async function fetchAll(name: HubName, storage: string, commit: string, files: readonly Listed[], hub: Settings) {
+async function fetchAll(name: HubName, storage: string, commit: string, files: readonly HubFile[], hub: Settings) {
   const text = hubNameText(name);
   const blobs = join(storage, "blobs");
   await mkdir(blobs, { recursive: true }).catch((error: unknown) => {
@@ -200,18 +157,21 @@ async function fetchAll(name: HubName, storage: string, commit: string, files: r
     const present = await stat(blob).catch(() => undefined);
     if (present?.size !== file.size) {
       const incomplete = `${blob}.incomplete`;
-      await downloadFile({
-        url: `${hub.endpoint}/${name.repo}/resolve/${commit}/${file.path.split("/").map(encodeURIComponent).join("/")}`,
-        label: hubNameText({ ...name, path: file.path }),
-        endpoint: hub.endpoint,
-        to: incomplete,
-        size: file.size,
-        checksum: file.checksum,
-        token: accessToken,
-        pause: hub.pause,
-        signal: hub.signal,
-        onBytes: (n) => hub.onProgress?.({ file: file.path, loadedBytes: before + n, totalBytes }),
-      });
+      await download(
+        {
+          url: fileUrl(hub.endpoint, name.repo, commit, file.path),
+          label: hubNameText({ ...name, path: file.path }),
+          endpoint: hub.endpoint,
+          size: file.size,
+          checksum: file.checksum,
+          token: accessToken,
+          pause: hub.pause,
+          signal: hub.signal,
+          cures: COMMAND_LINE,
+          onBytes: (n) => hub.onProgress?.({ file: file.path, loadedBytes: before + n, totalBytes }),
+        },
+        diskSink(incomplete, hub.signal),
+      );
       // Another process may have been faster with the same bytes.
       await rename(incomplete, blob).catch(async (error: unknown) => {
         if ((await stat(blob).catch(() => undefined))?.size !== file.size) throw error;
