@@ -5,6 +5,7 @@
 import type { Lifetime } from "./arena.js";
 import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
 import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
+import { Patience } from "./patience.js";
 import { PipelineCache } from "./pipelines.js";
 import { BufferPool, type MemoryUse, type PoolBuffer } from "./pool.js";
 import { Profiler } from "./profiler.js";
@@ -50,8 +51,9 @@ export class Device implements Disposable {
     this.capabilities = capabilities;
     this.pool = new BufferPool(gpu, capabilities);
     if (!gpu) return;
-    this.#pipelines = new PipelineCache(gpu);
-    this.#submitter = new Submitter(gpu, capabilities, this.#pipelines);
+    const patience = new Patience(gpu);
+    this.#pipelines = new PipelineCache(gpu, patience);
+    this.#submitter = new Submitter(gpu, capabilities, this.#pipelines, patience);
     void gpu.lost.then(async (info) => {
       if (this.#disposed) return;
       const lost = new DeviceLostError(

@@ -36,11 +36,6 @@ export class Pace {
     return this.#rate * TARGET_MS;
   }
 
-  /** How long batches of this cost should run, in ms; never more than two full ones, however wrong the speed is. */
-  expected(cost: number): number {
-    return Math.min(cost / this.#rate, 2 * TARGET_MS);
-  }
-
   /**
    * A batch of this cost ran for `ms`. Slower than thought is believed at once, for the watchdog's sake; faster by and by.
    * Of a small batch's time most is not its work: it counts only where it took long.

@@ -2,6 +2,7 @@
 // needs them, so that a page never blocks on a compiler.
 
 import { GPUValidationError } from "./errors.js";
+import type { Patience } from "./patience.js";
 import { bindingsOf } from "./wgsl.js";
 
 /** A compiled shader with the layout of its group 0: binding 0 the uniform block, then storage buffers. */
@@ -14,12 +15,14 @@ export interface Pipeline {
 /** Compiles each distinct WGSL text once. */
 export class PipelineCache {
   readonly #gpu: GPUDevice;
+  readonly #patience: Patience;
   readonly #ready = new Map<string, Pipeline>();
   readonly #pending = new Map<string, Promise<Pipeline>>();
   #seconds = 0;
 
-  constructor(gpu: GPUDevice) {
+  constructor(gpu: GPUDevice, patience: Patience) {
     this.#gpu = gpu;
+    this.#patience = patience;
   }
 
   /** Number of pipelines compiled so far. */
@@ -47,7 +50,7 @@ export class PipelineCache {
     const missing = [...new Set(codes)].filter((c) => !this.#ready.has(c));
     if (missing.length === 0) return;
     const start = performance.now();
-    await Promise.all(missing.map((code) => this.#one(code, label(code))));
+    await this.#patience.wait(Promise.all(missing.map((code) => this.#one(code, label(code)))));
     this.#seconds += (performance.now() - start) / 1000;
   }
 

@@ -6,6 +6,7 @@ import { BatchTimer, type BatchTime } from "./batch-timer.js";
 import type { OutOfMemoryError } from "./errors.js";
 import type { Capabilities } from "./limits.js";
 import { Pace } from "./pace.js";
+import type { Patience } from "./patience.js";
 import type { Pipeline, PipelineCache } from "./pipelines.js";
 import type { PoolBuffer } from "./pool.js";
 import type { ProfileBatch, Profiler } from "./profiler.js";
@@ -19,12 +20,6 @@ const SLOTS = 512;
 const UPLOADS = 32 * 2 ** 20;
 /** Bind groups kept; beyond this all are dropped, which costs microseconds each to make again. */
 const MAX_BIND_GROUPS = 8192;
-
-/**
- * Dawn's binding for Node asks in a busy loop for as long as anything is awaited: on a software adapter that takes a core
- * away from the work itself. There a batch is left alone for most of the time that it should take.
- */
-const PATIENCE = "process" in globalThis && !("document" in globalThis) ? 0.85 : 0;
 
 /** A dispatch with everything that encoding it takes. */
 interface Ready {
@@ -58,6 +53,7 @@ interface Batch {
 export class Submitter {
   readonly #gpu: GPUDevice;
   readonly #pipelines: PipelineCache;
+  readonly #patience: Patience;
   readonly #pace: Pace;
   readonly #timer: BatchTimer | undefined;
   readonly #staging: Staging;
@@ -67,14 +63,13 @@ export class Submitter {
   readonly #slotBytes: number;
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   readonly #prepared = new Map<Recording, Prepared>();
-  /** Cost of the batches submitted and not done. */
-  #inFlight = 0;
-  /** When the first of them began, by the host's clock. */
-  #since = 0;
+  /** When the device was last done with a batch, by the host's clock. */
+  #idle = 0;
 
-  constructor(gpu: GPUDevice, capabilities: Capabilities, pipelines: PipelineCache) {
+  constructor(gpu: GPUDevice, capabilities: Capabilities, pipelines: PipelineCache, patience: Patience) {
     this.#gpu = gpu;
     this.#pipelines = pipelines;
+    this.#patience = patience;
     this.#pace = new Pace(capabilities);
     this.#timer = BatchTimer.for(gpu);
     this.#staging = new Staging(gpu);
@@ -127,7 +122,7 @@ export class Submitter {
 
   /** Copies a range out of a buffer. */
   read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
-    return this.#readBack.read(gpuOf(buffer), offset, bytes);
+    return this.#patience.wait(this.#readBack.read(gpuOf(buffer), offset, bytes));
   }
 
   /** A recording that will not run again. Call it when none of its replays is outstanding. */
@@ -245,14 +240,10 @@ export class Submitter {
     uploads.seal();
     this.#gpu.queue.submit([encoder.finish()]);
     const submitted = performance.now();
-    if (this.#inFlight === 0) this.#since = submitted;
-    this.#inFlight += cost;
-    await sleep(PATIENCE * (this.#since + this.#pace.expected(this.#inFlight) - submitted));
-    await this.#gpu.queue.onSubmittedWorkDone();
+    await this.#patience.wait(this.#gpu.queue.onSubmittedWorkDone());
     const ended = performance.now();
-    const elapsed = ended - Math.max(submitted, this.#since);
-    this.#inFlight -= cost;
-    this.#since = ended;
+    const elapsed = ended - Math.max(submitted, this.#idle);
+    this.#idle = ended;
     const refused = await this.#staging.refusal();
     uploads.done();
     if (refused) throw refused;
@@ -341,11 +332,6 @@ export class Submitter {
 function gpuOf(buffer: PoolBuffer): GPUBuffer {
   if (!buffer.gpu) throw new Error(`buffer "${buffer.label}" belongs to a dry run`);
   return buffer.gpu;
-}
-
-/** Waits without keeping anything awaited of the device; not at all for times that timers cannot tell. */
-async function sleep(ms: number): Promise<void> {
-  if (ms >= 2) await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** An upload in parts that fit a batch. */
