@@ -319,12 +319,22 @@ export function generateOptions(o: RunOptions, signal: AbortSignal, start?: RunR
     clipSkip: o.clipSkip,
     plainPrompt: o.plainPrompt,
     ...courseOf(o),
+    ...regionsOf(o),
     ...(start?.kind === "video" && { video: start.frames, strength: o.strength ?? 0.8 }),
     ...(start?.kind === "image" && { image: start.frames, motionScale: o.motionScale ?? 0.8 }),
     ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
     ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
     ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),
     signal,
+  };
+}
+
+/** Parts of the picture with prompts of their own. */
+export function regionsOf({ regions, regionBase }: RunOptions): Pick<GenerateOptions, "regions" | "regionBase"> {
+  if (!regions) return {};
+  return {
+    regions: regions.map(({ text, x, y, width, height }) => ({ prompt: text, area: [x, y, width, height] as const })),
+    ...(regionBase !== undefined && { regionBase }),
   };
 }
 

@@ -2,7 +2,7 @@
 // much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
 
 import { loadControl, planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
-import { generateOptions, type Engine } from "./engine.js";
+import { generateOptions, regionsOf, type Engine } from "./engine.js";
 import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
 /** Below this nothing is tried: every adapter has it. */
@@ -56,18 +56,16 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
 }
 
 /** What guides the run, on the plan's own device and without the pictures themselves. */
-function guidedBy(
-  engine: Engine,
-  { control, options: { motionScale } }: RunRequest,
-  signal: AbortSignal,
-): PlannedControl | undefined {
-  if (!control && motionScale === undefined) return undefined;
+function guidedBy(engine: Engine, { control, options }: RunRequest, signal: AbortSignal): PlannedControl | undefined {
+  const { motionScale } = options;
+  if (!control && motionScale === undefined && !options.regions) return undefined;
   return {
     encoder: motionScale !== undefined,
     inputs: async (pipeline) => {
       const { device, dtype: precision } = pipeline.parts;
       const blank = { width: 8, height: 8, count: 1, rgba: new Uint8Array(8 * 8 * 4) };
       return {
+        ...regionsOf(options),
         ...(motionScale !== undefined && { image: blank, motionScale }),
         ...(control && {
           controls: [

@@ -3,6 +3,7 @@
 import type { AttentionMap, Frames, Plan, Recipe, SchedulerName } from "../../index.js";
 import type { Call } from "../rpc.js";
 import type { Point } from "../state/path.js";
+import type { Region } from "../state/regions.js";
 
 /** Id of the model that comes with the page. */
 export const BUNDLED = "shapes";
@@ -80,6 +81,9 @@ export interface RunOptions {
   readonly contextSchedule?: "looped";
   readonly freeInit?: number;
   readonly promptAt?: Readonly<Record<number, string>>;
+  /** Not there where there is none. */
+  readonly regions?: readonly Region[];
+  readonly regionBase?: number;
   readonly originalSteps?: number | undefined;
   readonly betaEnd?: number | undefined;
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | undefined;

@@ -3,6 +3,7 @@
 
 import { version, type FramesEvent, type ModelInfo, type Recipe } from "../../index.js";
 import { settingsRecipe } from "../../pipelines/settings-recipe.js";
+import { regionText } from "../state/regions.js";
 import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA, type Control, type RunRequest } from "./protocol.js";
 
 /** Everything that made a clip; `names` by id of what is not bundled. */
@@ -36,6 +37,7 @@ export function recipeOf(run: {
     ...(start?.kind === "image" && { image: start.name, motionScale: options.motionScale ?? 0.8 }),
     ...(control && controlRecipe(control, name)),
     ...courseRecipe(options),
+    ...(options.regions && { region: options.regions.map(regionText), regionBase: options.regionBase ?? 0 }),
     version,
     adapter: run.adapter,
     ...Object.fromEntries(Object.entries(run.info.hashes).map(([part, hash]) => [`${part}Sha256`, hash])),

@@ -2,6 +2,7 @@
 
 import type { SchedulerName } from "../../index.js";
 import { pathFrom, type Point } from "./path.js";
+import { regionsFrom, type Region } from "./regions.js";
 import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
 
 export interface Settings {
@@ -20,6 +21,9 @@ export interface Settings {
   readonly freeInit: number;
   /** Prompts at later frames, by frame. */
   readonly travel: readonly { readonly frame: number; readonly text: string }[];
+  /** Parts of the picture with sentences of their own, and what the prompt keeps inside them, 0 … 1. */
+  readonly regions: readonly Region[];
+  readonly regionBase: number;
   /** Takes the prompt as diffusers does, without weights in brackets. */
   readonly plainPrompt: boolean;
   readonly prompt: string;
@@ -70,6 +74,8 @@ export const DEFAULTS: Settings = {
   stride: 4,
   freeInit: 0,
   travel: [],
+  regions: [],
+  regionBase: 0,
   plainPrompt: false,
   prompt: "a red star moving left on a night sky",
   negative: "",
@@ -101,7 +107,7 @@ export const DEFAULTS: Settings = {
   controlDisc: 0.14,
 };
 
-/** Keeps of `value` what DEFAULTS has, where the type is right. */
+/** Keeps of `value` what DEFAULTS has, where the type is right; of lists what their entries should be. */
 export function settingsFrom(value: unknown): Settings {
   if (typeof value !== "object" || value === null) return DEFAULTS;
   const given = value as Record<string, unknown>;
@@ -110,8 +116,15 @@ export function settingsFrom(value: unknown): Settings {
     const fits = typeof v === typeof standard && Array.isArray(v) === Array.isArray(standard);
     return [name, fits ? v : standard];
   });
-  const settled = Object.fromEntries(kept) as Settings;
-  return { ...settled, controlPath: pathFrom(settled.controlPath) };
+  const s = Object.fromEntries(kept) as Settings;
+  return {
+    ...s,
+    travel: s.travel.filter((t) => typeof t?.frame === "number" && typeof t.text === "string"),
+    loras: s.loras.filter((l) => typeof l?.id === "string" && typeof l.weight === "number"),
+    embeddings: s.embeddings.filter((id) => typeof id === "string"),
+    regions: regionsFrom(s.regions),
+    controlPath: pathFrom(s.controlPath),
+  };
 }
 
 /** Samplers that few steps without guidance suit, and that the bundled model was distilled for. */

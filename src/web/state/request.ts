@@ -42,6 +42,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     plainPrompt: s.plainPrompt,
     strength: s.mode === "video" ? s.strength : undefined,
     motionScale: s.mode === "image" ? s.motionScale : undefined,
+    ...regionsOf(s),
     ...courseOf(s),
   };
   return { choice, options, profile, control: controlOf(s) };
@@ -68,6 +69,12 @@ function controlOf(s: Settings): RunRequest["control"] {
     scale: s.controlScale,
     guide: { kind: "path", points: s.controlPath, size: s.controlDisc },
   };
+}
+
+/** Regions that say something. */
+function regionsOf({ regions, regionBase }: Settings): Pick<RunOptions, "regions" | "regionBase"> {
+  const speaking = regions.filter(({ text }) => text.trim() !== "");
+  return speaking.length === 0 ? {} : { regions: speaking, regionBase };
 }
 
 /** Options of a long clip. Windows that would hold the whole clip are none. */

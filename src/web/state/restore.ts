@@ -4,6 +4,7 @@ import type { Recipe } from "../../index.js";
 import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
 import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
 import { pathFrom } from "./path.js";
+import { regionOf } from "./regions.js";
 
 /** "8:a heart" → frame 8 */
 function stopOf(entry: string | number): Settings["travel"][number] {
@@ -66,11 +67,14 @@ export function fromRecipe(
   const lessLora = recipe["noLora"] === true;
   const own = typeof recipe["bundledLora"] === "number" ? recipe["bundledLora"] : lessLora ? 0 : 1;
   const [, w, h] = /^(\d+)x(\d+)$/.exec(recipe.size ?? "") ?? [];
+  const size = {
+    width: w === undefined ? DEFAULTS.width : Number(w),
+    height: h === undefined ? DEFAULTS.height : Number(h),
+  };
   const plain = settingsFrom({
     ...recipe,
     seed: recipe.seed === undefined ? "0" : String(recipe.seed),
-    width: w === undefined ? DEFAULTS.width : Number(w),
-    height: h === undefined ? DEFAULTS.height : Number(h),
+    ...size,
     course:
       recipe["long"] === "window"
         ? recipe["contextSchedule"] === "looped"
@@ -80,6 +84,11 @@ export function fromRecipe(
           ? "free-noise"
           : "whole",
     travel: Array.isArray(recipe["promptAt"]) ? recipe["promptAt"].map(stopOf) : [],
+    regions: list(recipe["region"]).flatMap((entry) => {
+      const region = regionOf(String(entry), size);
+      if (!region) missing.push(`the mask of ${entry}`);
+      return region ?? [];
+    }),
     mode: typeof recipe["initVideo"] === "string" ? "video" : typeof recipe["image"] === "string" ? "image" : "text",
     model,
     motion: find(recipe["motion"], ""),

@@ -50,67 +50,74 @@ function framesFor(course: Settings["course"], s: Settings, known: number): numb
   return course === "whole" ? Math.min(s.frames, known) : s.frames > s.context ? s.frames : 2 * s.context;
 }
 
+/** The last frame at which a sentence takes over. */
+function lastStop(s: Settings): number {
+  return s.travel.reduce((most, stop) => Math.max(most, stop.frame), 0);
+}
+
+/** Adds a sentence to the clip's course. */
+export function Then() {
+  const s = settings.value;
+  const last = lastStop(s);
+  return (
+    <button
+      type="button"
+      class="quiet add"
+      disabled={s.frames < 2 || last >= s.frames - 1}
+      data-tip="Another sentence at a later frame: the clip goes from one to the other"
+      onClick={() => change({ travel: [...s.travel, { frame: Math.ceil((last + s.frames - 1) / 2) || 1, text: "" }] })}
+    >
+      <Icon name="plus" size={15} /> Then…
+    </button>
+  );
+}
+
 /** Prompts along the clip. */
 export function Travel() {
   const s = settings.value;
   const set = (index: number, patch: Partial<Settings["travel"][number]>) =>
     change({ travel: s.travel.map((stop, i) => (i === index ? { ...stop, ...patch } : stop)) });
-  const last = s.travel.reduce((most, stop) => Math.max(most, stop.frame), 0);
+  if (s.travel.length === 0) return null;
   return (
-    <div class="travel">
-      {s.travel.length > 0 && (
-        <>
-          <div class="timeline" aria-hidden="true" style={{ "--count": s.frames }}>
-            <i style={{ "--at": 0 }} />
-            {s.travel
-              .filter(({ frame }) => frame < s.frames)
-              .map(({ frame }) => (
-                <i key={frame} style={{ "--at": frame }} />
-              ))}
-          </div>
-          {s.travel.map((stop, i) => (
-            <div class="stop" key={i} data-late={stop.frame >= s.frames}>
-              <input
-                type="number"
-                class="number"
-                aria-label={`Frame of sentence ${i + 2}`}
-                data-tip={`The frame, 1 to ${s.frames - 1}, at which this sentence holds; before it, it is blended in`}
-                min={1}
-                max={Math.max(1, s.frames - 1)}
-                value={stop.frame}
-                onChange={(e) => {
-                  const frame = Math.round(Number(e.currentTarget.value));
-                  set(i, { frame: Math.min(Math.max(1, frame), Math.max(1, s.frames - 1)) });
-                }}
-              />
-              <input
-                type="text"
-                aria-label={`Sentence ${i + 2}`}
-                data-tip="What it shows from this frame on"
-                placeholder="what it becomes"
-                value={stop.text}
-                onInput={(e) => set(i, { text: e.currentTarget.value })}
-              />
-              <IconButton
-                icon="close"
-                label={`Take out sentence ${i + 2}`}
-                onClick={() => change({ travel: s.travel.filter((_, k) => k !== i) })}
-              />
-            </div>
+    <div class="travel" role="group" aria-label="Sentences that take over">
+      <div class="timeline" aria-hidden="true" style={{ "--count": s.frames }}>
+        <i style={{ "--at": 0 }} />
+        {s.travel
+          .filter(({ frame }) => frame < s.frames)
+          .map(({ frame }) => (
+            <i key={frame} style={{ "--at": frame }} />
           ))}
-        </>
-      )}
-      <button
-        type="button"
-        class="quiet add"
-        disabled={s.frames < 2 || last >= s.frames - 1}
-        data-tip="Another sentence at a later frame: the clip goes from one to the other"
-        onClick={() =>
-          change({ travel: [...s.travel, { frame: Math.ceil((last + s.frames - 1) / 2) || 1, text: "" }] })
-        }
-      >
-        <Icon name="plus" size={15} /> Then…
-      </button>
+      </div>
+      {s.travel.map((stop, i) => (
+        <div class="stop" key={i} data-late={stop.frame >= s.frames}>
+          <input
+            type="number"
+            class="number"
+            aria-label={`Frame of sentence ${i + 2}`}
+            data-tip={`The frame, 1 to ${s.frames - 1}, at which this sentence holds; before it, it is blended in`}
+            min={1}
+            max={Math.max(1, s.frames - 1)}
+            value={stop.frame}
+            onChange={(e) => {
+              const frame = Math.round(Number(e.currentTarget.value));
+              set(i, { frame: Math.min(Math.max(1, frame), Math.max(1, s.frames - 1)) });
+            }}
+          />
+          <input
+            type="text"
+            aria-label={`Sentence ${i + 2}`}
+            data-tip="What it shows from this frame on"
+            placeholder="what it becomes"
+            value={stop.text}
+            onInput={(e) => set(i, { text: e.currentTarget.value })}
+          />
+          <IconButton
+            icon="close"
+            label={`Take out sentence ${i + 2}`}
+            onClick={() => change({ travel: s.travel.filter((_, k) => k !== i) })}
+          />
+        </div>
+      ))}
     </div>
   );
 }

@@ -15,7 +15,16 @@ const fit = signal<Fit | { readonly message: string } | undefined>(undefined);
 function usePlan(): void {
   const s = settings.value;
   const idle = gpu.value.state === "ready" && !current.value;
-  const key = JSON.stringify({ ...s, prompt: "", negative: "", seed: "", fps: 0, loras: 0, controlPath: 0 });
+  const key = JSON.stringify({
+    ...s,
+    prompt: "",
+    negative: "",
+    seed: "",
+    fps: 0,
+    loras: 0,
+    controlPath: 0,
+    regions: s.regions.length,
+  });
   useEffect(() => {
     if (!idle) return;
     const controller = new AbortController();

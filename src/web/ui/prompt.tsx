@@ -8,9 +8,10 @@ import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
 import { randomSeed } from "../state/defaults.js";
 import { change, settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
-import { Travel } from "./course.js";
+import { Then, Travel } from "./course.js";
 import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
+import { Regions, There } from "./regions.js";
 
 const SHAPES = ["circle", "square", "triangle", "star", "heart"];
 const COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "pink", "white"];
@@ -66,6 +67,11 @@ export function Prompt() {
         }}
       />
       <Travel />
+      <Regions />
+      <div class="more">
+        <Then />
+        <There />
+      </div>
       {bundled && (
         <div class="ideas">
           <button
