@@ -61,7 +61,17 @@ interface Operands {
   /** Rows of a set. */
   readonly rows: number;
   readonly channels: number;
-  readonly y: Tensor;
+}
+
+/** How an adapter takes them: rows a slice, and runs of rows that fit a binding. */
+interface Layout {
+  readonly sources: readonly { readonly t: Tensor; readonly channels: number; readonly first: number }[];
+  /** Channels of a unit that a thread reads. */
+  readonly width: 1 | 4;
+  readonly columns: number;
+  readonly sliceRows: number;
+  readonly wanted: number;
+  readonly parts: readonly Part[];
 }
 
 /**
@@ -69,6 +79,39 @@ interface Operands {
  * @throws Error where channels do not divide into groups, or the operands' shapes or dtypes do not fit
  */
 export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
+  const operands = operandsOf(x, options);
+  const { sets, rows, channels, label } = operands;
+  const y = Tensor.empty(x.device, [...x.shape.slice(0, -1), channels], x.dtype, label);
+  const variant = options.variant ?? x.device.capabilities.kind;
+  if (variant === "plain") plain(operands, y);
+  else {
+    const site = () =>
+      `group-norm ${x.dtype} ${sizeClass(sets)} of ${sizeClass(rows)} rows ${sizeClass(channels)} channels`;
+    x.device.tuning.run<Way>(site, WAYS[variant], (way) => {
+      x.device.scope(() => apply(operands, statistics(operands, TUNING[way]), y, TUNING[way]));
+    });
+  }
+  return y;
+}
+
+/** The first two of three passes: what `groupNormRows` applies, `[frames / framesJointly, …]`, f32. */
+export function groupNormStatistics(x: Tensor, options: GroupNormOptions): Tensor {
+  return x.device.scope(() => statistics(operandsOf(x, options), TUNING[x.device.capabilities.kind]));
+}
+
+/**
+ * The last pass for some of the frames that were normalised jointly: `x [count, …, channels]` with its set's entry
+ * `[1, …]` of the statistics.
+ */
+export function groupNormRows(x: Tensor, affine: Tensor, options: GroupNormOptions): Tensor {
+  const { label = "groupNorm" } = options;
+  const operands = operandsOf(x, { ...options, framesJointly: x.shape[0]! });
+  const y = Tensor.empty(x.device, x.shape, x.dtype, label);
+  apply(operands, affine, y, TUNING[x.device.capabilities.kind]);
+  return y;
+}
+
+function operandsOf(x: Tensor, options: GroupNormOptions): Operands {
   const { groups, weight, bias, x2, framesJointly = 1, label = "groupNorm" } = options;
   const frames = x.shape[0] ?? 0;
   const second = x2?.shape.at(-1) ?? 0;
@@ -85,23 +128,11 @@ export function groupNorm(x: Tensor, options: GroupNormOptions): Tensor {
   }
   expectShape(weight, [channels], "groupNorm: weight");
   expectShape(bias, [channels], "groupNorm: bias");
-  const shape = x.shape.slice(0, -1);
   const sets = frames / framesJointly;
-  const y = Tensor.empty(x.device, [...shape, channels], x.dtype, label);
-  const operands = { x, options, label, sets, rows: elements(shape) / sets, channels, y };
-  const variant = options.variant ?? x.device.capabilities.kind;
-  if (variant === "plain") plain(operands);
-  else {
-    const site = () =>
-      `group-norm ${x.dtype} ${sizeClass(sets)} of ${sizeClass(operands.rows)} rows ${sizeClass(channels)} channels`;
-    x.device.tuning.run<Way>(site, WAYS[variant], (way) => {
-      x.device.scope(() => threePasses(operands, TUNING[way]));
-    });
-  }
-  return y;
+  return { x, options, label, sets, rows: elements(x.shape.slice(0, -1)) / sets, channels };
 }
 
-function plain({ x, options, label, sets, rows, channels, y }: Operands): void {
+function plain({ x, options, label, sets, rows, channels }: Operands, y: Tensor): void {
   const { groups, eps, weight, bias, x2, activation } = options;
   x.device.dispatch({
     label,
@@ -114,11 +145,8 @@ function plain({ x, options, label, sets, rows, channels, y }: Operands): void {
   });
 }
 
-function threePasses({ x, options, label, sets, rows, channels, y }: Operands, tuning: (typeof TUNING)[Way]): void {
-  const { device, dtype } = x;
-  const { groups, eps, weight, bias, x2 } = options;
-  const limits = device.capabilities;
-  const { lanes } = tuning;
+function layoutOf({ x, options: { x2 }, sets, rows, channels }: Operands, tuning: (typeof TUNING)[Way]): Layout {
+  const limits = x.device.capabilities;
   const sources = [x, ...(x2 ? [x2] : [])].map((t, i) => ({
     t,
     channels: t.shape.at(-1)!,
@@ -128,29 +156,38 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
   const columns = channels / width;
   // Slices long enough that their moments are few, short enough that all of the device is busy and sums stay exact.
   const wanted = Math.ceil((rows * sets * columns) / tuning.threads / 4) * 4;
-  const most = Math.floor((limits.maxBinding - limits.alignment) / (channels * bytesPerElement(dtype)));
+  const most = Math.floor((limits.maxBinding - limits.alignment) / (channels * bytesPerElement(x.dtype)));
   const sliceRows = Math.max(4, Math.min(Math.max(16, wanted), 4096, Math.floor(most / 4) * 4));
+  return { sources, width, columns, sliceRows, wanted, parts: split(sets, rows, most, sliceRows, limits) };
+}
+
+/** Calls `body` for each source and run of rows, with what it binds. */
+function each(
+  { rows }: Operands,
+  { sources, parts, width }: Layout,
+  body: (s: Layout["sources"][number], part: Part, source: ReturnType<typeof window>) => void,
+): void {
+  for (const part of parts)
+    for (const s of sources) {
+      const [first, size] = [part.set * rows + part.row, (part.sets - 1) * rows + part.rows];
+      body(s, part, window(s.t, first * s.channels, size * s.channels, width));
+    }
+}
+
+/** Moments, and of them a factor and an offset per set and channel: `[sets, columns, (factor, offset), width]`. */
+function statistics(operands: Operands, tuning: (typeof TUNING)[Way]): Tensor {
+  const { x, options, label, sets, rows, channels } = operands;
+  const { device, dtype } = x;
+  const { groups, eps, weight, bias } = options;
+  const limits = device.capabilities;
+  const { lanes } = tuning;
+  const layout = layoutOf(operands, tuning);
+  const { width, columns, sliceRows } = layout;
   const slices = Math.ceil(rows / sliceRows);
-  const parts = split(sets, rows, most, sliceRows, limits);
   const partial = Tensor.empty(device, [sets, slices, columns, 2, width], "f32", "groupNorm moments");
   const affine = Tensor.empty(device, [sets, columns, 2, width], "f32", "groupNorm affine");
-  const each = (body: (s: (typeof sources)[number], part: Part, source: ReturnType<typeof window>) => void): void => {
-    for (const part of parts)
-      for (const s of sources)
-        body(
-          s,
-          part,
-          window(
-            s.t,
-            (part.set * rows + part.row) * s.channels,
-            ((part.sets - 1) * rows + part.rows) * s.channels,
-            width,
-          ),
-        );
-  };
   const vector = { V: unitType(dtype, width, limits), F: width === 4 ? "vec4f" : "f32", LANES: `${lanes}u` };
-
-  each((s, part, { binding, skip }) => {
+  each(operands, layout, (s, part, { binding, skip }) => {
     const n = Math.ceil(part.rows / sliceRows);
     const threads = (part.sets * n * s.channels) / width;
     device.dispatch({
@@ -182,9 +219,20 @@ function threePasses({ x, options, label, sets, rows, channels, y }: Operands, t
     flops: 8 * sets * slices * channels,
     bytes: partial.bytes + affine.bytes,
   });
-  const blockRows = tuning.rows ?? Math.max(4, wanted);
+  return affine;
+}
+
+/** `y = x · factor + offset`, then the activation. */
+function apply(operands: Operands, affine: Tensor, y: Tensor, tuning: (typeof TUNING)[Way]): void {
+  const { x, options, label, rows, channels } = operands;
+  const { device, dtype } = x;
+  const limits = device.capabilities;
+  const { lanes } = tuning;
+  const layout = layoutOf(operands, tuning);
+  const { width, columns } = layout;
+  const blockRows = tuning.rows ?? Math.max(4, layout.wanted);
   const silu = Number(options.activation === "silu");
-  each((s, part, { binding, skip }) => {
+  each(operands, layout, (s, part, { binding, skip }) => {
     const target = window(
       y,
       (part.set * rows + part.row) * channels,

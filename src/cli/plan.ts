@@ -55,6 +55,9 @@ function text(
     `adapter     ${name}`,
     `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video" || s.name === "control") ? "VAE" : "VAE decoder"} ${count(vae)}`,
     `weights     ${bytes(p.weightBytes)} (${storage.weights}${storage.lowMemory === true ? ", the UNet's on the host" : ""})`,
+    ...(p.hostBytes > 0
+      ? [`waiting     ${bytes(p.hostBytes)} on the host, of frames that other frames do not need yet`]
+      : []),
     `pipelines   ${p.pipelines}`,
     "",
     table(rows, [false, true, true, true]),

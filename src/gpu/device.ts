@@ -41,9 +41,9 @@ export class Device implements Disposable {
   #imagining = false;
   /** Where dispatches go that are to be looked at instead of run. */
   #captured: Dispatch[] | undefined;
-  #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
+  #counts: Counts = { dispatches: 0, flops: 0, bytes: 0, hostBytes: 0, codes: new Set() };
   /** Recordings with what one replay counts for. */
-  readonly #recorded = new Map<Recording, Omit<Counts, "codes">>();
+  readonly #recorded = new Map<Recording, Pick<Counts, "dispatches" | "flops" | "bytes">>();
   #profiler: Profiler | undefined;
 
   private constructor(gpu: GPUDevice | undefined, capabilities: Capabilities) {
@@ -105,7 +105,7 @@ export class Device implements Disposable {
   }
 
   resetCounts(): void {
-    this.#counts = { dispatches: 0, flops: 0, bytes: 0, codes: new Set() };
+    this.#counts = { dispatches: 0, flops: 0, bytes: 0, hostBytes: 0, codes: new Set() };
   }
 
   /** Pipelines compiled so far (on a dry device: distinct shader texts seen). */
@@ -177,6 +177,19 @@ export class Device implements Disposable {
   /** Records the upload of `data` to `buffer` at byte `offset` (a multiple of 4). `data` must not change until drained. */
   upload(buffer: PoolBuffer, data: Uint8Array, offset = 0): void {
     this.#record({ kind: "upload", buffer, offset, data });
+  }
+
+  /**
+   * Records the download of a range; the bytes are there when the work has run, anew with each replay, and may be uploaded
+   * again in the same work. Undefined where nothing is executed.
+   */
+  download(from: Binding): Uint8Array | undefined {
+    if (this.#imagining || this.#captured) return undefined;
+    this.#counts.hostBytes += from.size;
+    if (!this.#gpu) return undefined;
+    const data = new Uint8Array(from.size);
+    this.#record({ kind: "download", from, data });
+    return data;
   }
 
   /** Records a copy between two ranges of the same size. */

@@ -1,10 +1,22 @@
-// Turns lists of work into command buffers. Batches are bounded in dispatches, uploaded bytes and expected time (pace.ts),
-// so that no driver watchdog fires and a cancelled run stops soon; at most two are in flight.
+// Turns lists of work into command buffers, in bounded batches (batches.ts), so that no driver watchdog fires and a
+// cancelled run stops soon; at most two are in flight.
 
 import { Abort } from "./abort.js";
 import { BatchTimer, type BatchTime } from "./batch-timer.js";
+import {
+  batchFrom,
+  isDispatch,
+  meet,
+  pieces,
+  SLOTS,
+  type Batch,
+  type Item,
+  type Ready,
+  type Transfer,
+} from "./batches.js";
 import type { OutOfMemoryError } from "./errors.js";
 import type { Capabilities } from "./limits.js";
+import { Landing, type LandingBatch } from "./landing.js";
 import { Pace } from "./pace.js";
 import type { Patience } from "./patience.js";
 import type { Pipeline, PipelineCache } from "./pipelines.js";
@@ -12,41 +24,15 @@ import type { PoolBuffer } from "./pool.js";
 import type { ProfileBatch, Profiler } from "./profiler.js";
 import { ReadBack } from "./read-back.js";
 import { Staging, type StagingBatch } from "./staging.js";
-import type { Copy, Dispatch, Recording, Upload, Work } from "./work.js";
+import type { Dispatch, Recording, Work } from "./work.js";
 
-/** Uniform slots of one batch; each holds the parameters of one dispatch that is not of a recording. */
-const SLOTS = 512;
-/** Bytes that one batch uploads at most. */
-const UPLOADS = 32 * 2 ** 20;
 /** Bind groups kept; beyond this all are dropped, which costs microseconds each to make again. */
 const MAX_BIND_GROUPS = 8192;
 
-/** A dispatch with everything that encoding it takes. */
-interface Ready {
-  readonly kind: "ready";
-  readonly dispatch: Dispatch;
-  readonly pipeline: Pipeline;
-  /** Its buffers and its own parameters. */
-  readonly group: GPUBindGroup;
-  /** In the pace's units. */
-  readonly cost: number;
-}
-
 /** A recording made ready: replaying it costs three calls a dispatch. */
 interface Prepared {
-  readonly items: readonly (Ready | Upload | Copy)[];
+  readonly items: readonly (Ready | Transfer)[];
   readonly uniforms: GPUBuffer;
-}
-
-type Item = Dispatch | Ready | Upload | Copy;
-
-/** A run of items that are submitted together, up to `end`. */
-interface Batch {
-  readonly start: number;
-  readonly end: number;
-  readonly dispatches: number;
-  /** What the dispatches cost, in the pace's units. */
-  readonly cost: number;
 }
 
 /** Encodes and submits. One per device; its caller sees to it that runs do not overlap. */
@@ -57,6 +43,7 @@ export class Submitter {
   readonly #pace: Pace;
   readonly #timer: BatchTimer | undefined;
   readonly #staging: Staging;
+  readonly #landing: Landing;
   readonly #readBack: ReadBack;
   readonly #uniforms: GPUBuffer;
   readonly #words: Uint32Array<ArrayBuffer>;
@@ -73,15 +60,16 @@ export class Submitter {
     this.#pace = new Pace(capabilities);
     this.#timer = BatchTimer.for(gpu);
     this.#staging = new Staging(gpu);
+    this.#landing = new Landing(gpu);
     this.#readBack = new ReadBack(gpu);
     this.#slotBytes = Math.max(256, capabilities.alignment);
     this.#words = new Uint32Array((SLOTS * this.#slotBytes) / 4);
     this.#uniforms = this.#uniformBuffer(SLOTS);
   }
 
-  /** Host-visible memory held for uploads, in bytes. */
+  /** Host-visible memory held for uploads and downloads, in bytes. */
   get stagingBytes(): number {
-    return this.#staging.bytes;
+    return this.#staging.bytes + this.#landing.bytes;
   }
 
   /**
@@ -99,9 +87,12 @@ export class Submitter {
     await abort.or(this.#compile(work));
     const items = this.#itemsOf(work);
     let previous = Promise.resolve();
+    let coming: ReadonlySet<ArrayBufferLike> = new Set(); // what the batch in flight brings to the host
     for (let i = 0; i < items.length;) {
       signal?.throwIfAborted();
-      const batch = this.#batchFrom(items, i);
+      const batch = batchFrom(items, i, this.#pace);
+      if (meet(batch.reads, coming)) await abort.or(previous);
+      coming = batch.fills;
       const done = this.#submit(items, batch, profiler);
       done.catch(() => undefined); // awaited below, unless the run is aborted
       await abort.or(previous);
@@ -131,14 +122,16 @@ export class Submitter {
     this.#prepared.delete(recording);
   }
 
-  /** Gives memory for uploads back that no batch uses. */
+  /** Gives memory for uploads and downloads back that no batch uses. */
   trim(): void {
     this.#staging.trim();
+    this.#landing.trim();
   }
 
   dispose(): void {
     for (const recording of this.#prepared.keys()) this.forget(recording);
     this.#staging.dispose();
+    this.#landing.dispose();
     this.#readBack.dispose();
     this.#timer?.dispose();
     this.#uniforms.destroy();
@@ -163,9 +156,8 @@ export class Submitter {
       dispatches.forEach((d, i) => words.set(d.params, (i * this.#slotBytes) / 4));
       this.#gpu.queue.writeBuffer(uniforms, 0, words);
       let slot = 0;
-      const items = recording.work.flatMap((w): readonly (Ready | Upload | Copy)[] => {
-        if (w.kind === "upload") return pieces(w);
-        if (w.kind === "copy") return [w];
+      const items = recording.work.flatMap((w): readonly (Ready | Transfer)[] => {
+        if (w.kind !== "dispatch") return pieces(w);
         const pipeline = this.#pipelines.get(w.code)!;
         const group = this.#newBindGroup(pipeline, w, uniforms, slot++);
         return [{ kind: "ready", dispatch: w, pipeline, group, cost: this.#pace.cost(w) }];
@@ -191,34 +183,10 @@ export class Submitter {
     const items: Item[] = [];
     for (const w of work) {
       if (w.kind === "replay") for (const item of this.#prepare(w.recording).items) items.push(item);
-      else if (w.kind === "upload") items.push(...pieces(w));
-      else items.push(w);
+      else if (w.kind === "dispatch") items.push(w);
+      else items.push(...pieces(w));
     }
     return items;
-  }
-
-  #batchFrom(items: readonly Item[], start: number): Batch {
-    const { budget } = this.#pace;
-    let cost = 0;
-    let dispatches = 0;
-    let slots = 0;
-    let uploads = 0;
-    let end = start;
-    for (; end < items.length; end++) {
-      const w = items[end]!;
-      if (w.kind === "copy") continue;
-      if (w.kind === "upload") {
-        if (uploads > 0 && uploads + w.data.byteLength > UPLOADS) break;
-        uploads += w.data.byteLength;
-        continue;
-      }
-      const own = w.kind === "ready" ? w.cost : this.#pace.cost(w);
-      if (slots === SLOTS || (dispatches > 0 && cost + own > budget)) break;
-      cost += own;
-      dispatches++;
-      if (w.kind === "dispatch") slots++;
-    }
-    return { start, end, dispatches, cost };
   }
 
   /** Submits a batch; resolves when the device has done it. */
@@ -226,12 +194,14 @@ export class Submitter {
     const { dispatches, cost } = batch;
     const encoder = this.#gpu.createCommandEncoder();
     const uploads = this.#staging.batch();
+    const downloads = this.#landing.batch();
     const profile = dispatches > 0 ? profiler?.begin(dispatches) : undefined;
     const time = dispatches > 0 && !profile ? this.#timer?.begin() : undefined;
     try {
-      this.#encode(encoder, items, batch, uploads, profile, time);
+      this.#encode(encoder, items, batch, { uploads, downloads }, profile, time);
     } catch (error) {
       uploads.abandon();
+      downloads.abandon();
       time?.abandon();
       throw error;
     }
@@ -247,6 +217,7 @@ export class Submitter {
     const refused = await this.#staging.refusal();
     uploads.done();
     if (refused) throw refused;
+    await downloads.land();
     await profile?.collect();
     this.#pace.observe(cost, (await time?.read()) ?? elapsed);
   }
@@ -255,7 +226,7 @@ export class Submitter {
     encoder: GPUCommandEncoder,
     items: readonly Item[],
     { start, end }: Batch,
-    uploads: StagingBatch,
+    { uploads, downloads }: { readonly uploads: StagingBatch; readonly downloads: LandingBatch },
     profile: ProfileBatch | undefined,
     time: BatchTime | undefined,
   ): void {
@@ -269,10 +240,11 @@ export class Submitter {
     let bound: Pipeline | undefined;
     for (let i = start; i < end; i++) {
       const w = items[i]!;
-      if (w.kind === "upload" || w.kind === "copy") {
+      if (w.kind !== "dispatch" && w.kind !== "ready") {
         pass?.end();
         pass = undefined;
         if (w.kind === "upload") uploads.write(encoder, gpuOf(w.buffer), w.offset, w.data);
+        else if (w.kind === "download") downloads.copy(encoder, gpuOf(w.from.buffer), w.from.offset, w.data);
         else
           encoder.copyBufferToBuffer(gpuOf(w.from.buffer), w.from.offset, gpuOf(w.to.buffer), w.to.offset, w.from.size);
         continue;
@@ -332,17 +304,4 @@ export class Submitter {
 function gpuOf(buffer: PoolBuffer): GPUBuffer {
   if (!buffer.gpu) throw new Error(`buffer "${buffer.label}" belongs to a dry run`);
   return buffer.gpu;
-}
-
-/** An upload in parts that fit a batch. */
-function pieces(w: Upload): readonly Upload[] {
-  if (w.data.byteLength <= UPLOADS) return [w];
-  return Array.from({ length: Math.ceil(w.data.byteLength / UPLOADS) }, (_, i) => {
-    const from = i * UPLOADS;
-    return { ...w, offset: w.offset + from, data: w.data.subarray(from, from + UPLOADS) };
-  });
-}
-
-function isDispatch(item: Item): boolean {
-  return item.kind === "ready" || item.kind === "dispatch";
 }

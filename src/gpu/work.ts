@@ -34,6 +34,16 @@ export interface Upload {
   readonly data: Uint8Array;
 }
 
+/**
+ * Bytes of a buffer to the host. `data` is filled when the work has run; an upload of it that is recorded later carries
+ * what came.
+ */
+export interface Download {
+  readonly kind: "download";
+  readonly from: Binding;
+  readonly data: Uint8Array;
+}
+
 /** Bytes from one buffer to another. */
 export interface Copy {
   readonly kind: "copy";
@@ -43,7 +53,7 @@ export interface Copy {
 
 /** Work that was recorded to run again, with the buffers it needs set apart. Dispose it when it will not. */
 export interface Recording extends Disposable {
-  readonly work: readonly (Dispatch | Upload | Copy)[];
+  readonly work: readonly (Dispatch | Upload | Download | Copy)[];
   dispose(): void;
 }
 
@@ -53,13 +63,14 @@ export interface Replay {
   readonly recording: Recording;
 }
 
-export type Work = Dispatch | Upload | Copy | Replay;
+export type Work = Dispatch | Upload | Download | Copy | Replay;
 
 /** Every buffer that work reads or writes. */
 export function* buffersOf(work: readonly Work[]): Iterable<PoolBuffer> {
   for (const w of work) {
     if (w.kind === "dispatch") for (const b of w.bindings) yield b.buffer;
     else if (w.kind === "upload") yield w.buffer;
+    else if (w.kind === "download") yield w.from.buffer;
     else if (w.kind === "copy") yield* [w.from.buffer, w.to.buffer];
     else yield* buffersOf(w.recording.work);
   }
@@ -70,6 +81,8 @@ export interface Counts {
   dispatches: number;
   flops: number;
   bytes: number;
+  /** Host memory that recorded work downloads to. */
+  hostBytes: number;
   /** Distinct shader texts. */
   readonly codes: Set<string>;
 }

@@ -1,9 +1,10 @@
 // GroupNorm and LayerNorm with their scale and shift.
 
-import { groupNorm, type GroupNormOptions } from "../../kernels/group-norm.js";
+import { groupNorm, groupNormRows, groupNormStatistics, type GroupNormOptions } from "../../kernels/group-norm.js";
 import { layerNorm, type LayerNormOptions } from "../../kernels/layer-norm.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { vector } from "./linear.js";
+import { rows } from "./rows.js";
 import type { Parameter, Weights } from "./weights.js";
 
 /** torch.nn.GroupNorm over `[frames, h, w, c]`; SiLU, a second source and normalising frames jointly on request. */
@@ -25,14 +26,31 @@ export class GroupNorm {
   }
 
   forward(x: Tensor, options: Pick<GroupNormOptions, "activation" | "x2" | "framesJointly"> = {}): Tensor {
-    return groupNorm(x, {
-      ...options,
+    return groupNorm(x, { ...options, ...this.#own() });
+  }
+
+  /**
+   * Normalises `framesJointly` frames together, some at a time: the result takes frames `start … start + count` of x, all
+   * within one set, to normalised ones. x may be overwritten as they are done.
+   */
+  inRows(x: Tensor, framesJointly: number): (start: number, count: number) => Tensor {
+    if (framesJointly === 1) return (start, count) => this.forward(rows(x, start, count));
+    const affine = groupNormStatistics(x, { ...this.#own(), framesJointly });
+    return (start, count) =>
+      x.device.scope(() => {
+        const own = rows(affine, Math.floor(start / framesJointly), 1);
+        return groupNormRows(rows(x, start, count), own, this.#own());
+      });
+  }
+
+  #own(): Pick<GroupNormOptions, "groups" | "eps" | "weight" | "bias"> & { readonly label: string } {
+    return {
       groups: this.#groups,
       eps: this.#eps,
       weight: this.#weight.value,
       bias: this.#bias.value,
       label: `groupNorm ${this.#label}`,
-    });
+    };
   }
 }
 

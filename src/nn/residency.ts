@@ -24,6 +24,11 @@ export class HostTensor {
     this.#data = data;
   }
 
+  /** The values that `t` has when what is recorded so far has run, anew in each replay. `t` stays the caller's. */
+  static park(t: Tensor): HostTensor {
+    return new HostTensor(t, t.device.download(t.binding()));
+  }
+
   get bytes(): number {
     return elements(this.shape) * bytesPerElement(this.dtype);
   }

@@ -15,7 +15,7 @@ import { prepareText, type TextKeyValues } from "../nn/attention.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Condition } from "./condition.js";
-import { attentionWindows } from "./long.js";
+import { attentionWindows, parksSkips } from "./long.js";
 import type { LatentSlots } from "./latents.js";
 import type { Settings } from "./options.js";
 import { isWhole, type Window, type WindowSchedule } from "./windows.js";
@@ -214,7 +214,7 @@ export class Denoiser implements Disposable {
         clip: {
           frames: this.#input.shape[0]! / (this.#guided ? 2 : 1),
           norm: settings.motionNorm,
-          ...(attention && { windows: attention }),
+          ...(attention && { windows: attention, parked: parksSkips(settings) }),
         },
       };
       const additions = acting.map((c) => c.record(this.#input, inputs));

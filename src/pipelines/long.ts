@@ -102,3 +102,11 @@ export function attentionWindows(s: LongSettings & { readonly frames: number }):
   if (s.long !== "free-noise") return undefined;
   return windowsAt(windowStarts(s.frames, s.context, s.stride), s.context, s.frames);
 }
+
+/** Longest FreeNoise clip that stays on the device as a whole: its skips take 0.8 GiB at 512 × 512 in f16. */
+const LONGEST_AT_HAND = 64;
+
+/** Whether the UNet's skips wait on the host: in longer clips, whose skips would take more than all else. */
+export function parksSkips({ long, frames }: Pick<LongSettings, "long"> & { readonly frames: number }): boolean {
+  return long === "free-noise" && frames > LONGEST_AT_HAND;
+}

@@ -33,6 +33,8 @@ export interface StagePlan {
 export interface Plan {
   readonly weightBytes: number;
   readonly peakBytes: number;
+  /** The machine's own memory for what leaves the device meanwhile (long FreeNoise clips). */
+  readonly hostBytes: number;
   readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
   readonly stages: readonly StagePlan[];
   readonly flops: number;
@@ -266,6 +268,7 @@ class PlannedRun {
     return {
       weightBytes: text.bytes + unet.bytes + vae.bytes + this.#controlBytes,
       peakBytes: Math.max(...this.#stages.map((t) => t.peakBytes)),
+      hostBytes: device.counts.hostBytes,
       parameters: { text: text.parameters, unet: unet.parameters - motion, motion, vae: vae.parameters },
       stages: this.#stages,
       flops: run.reduce((n, t) => n + t.flops, 0),

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import { add } from "../../kernels/elementwise.js";
 import { matmul } from "../../kernels/matmul.js";
 import { Device } from "../../src/gpu/device.js";
+import { DeviceLostError } from "../../src/gpu/errors.js";
 import { deviceDescriptor } from "../../src/gpu/limits.js";
+import { HostTensor } from "../../src/nn/residency.js";
 import { nodeGPU } from "../../src/node-device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { testDevice } from "../support/device.js";
@@ -43,6 +45,46 @@ describe("recorded work", () => {
     expect((await other.read())[0]).toBe(100);
     y.dispose();
     recording.dispose();
+  });
+
+  it("downloads in the middle of work and uploads the same bytes later, anew in each replay", async () => {
+    const device = await testDevice();
+    const n = 5 * 2 ** 20; // 20 MiB: more than a batch takes to the host
+    const pattern = (period: number) => {
+      const values = new Float32Array(n);
+      for (let i = 0; i < n; i++) values[i] = i % period;
+      return values;
+    };
+    using a = Tensor.from(device, pattern(1000), [n], "f32", "a");
+    const before = device.counts.hostBytes;
+    const { result: back, recording } = device.record(() => {
+      const parked = device.scope(() => HostTensor.park(add(a, a)));
+      const other = add(a, a); // may take the place of what was parked
+      return device.scope(() => add(parked.upload(device), other));
+    });
+    expect(device.counts.hostBytes - before).toBe(4 * n);
+    const first = await back.read();
+    a.write(new Uint8Array(pattern(7).buffer));
+    device.replay(recording);
+    const second = await back.read();
+    expect([1, 999, n - 1].map((i) => [first[i], second[i]])).toEqual(
+      [1, 999, n - 1].map((i) => [4 * (i % 1000), 4 * (i % 7)]),
+    );
+    back.dispose();
+    recording.dispose();
+    device.trim();
+  });
+
+  it("tells that a download failed with the device", async () => {
+    const gpu = await nodeGPU();
+    const adapter = await gpu.requestAdapter();
+    const raw = await adapter!.requestDevice(deviceDescriptor(adapter!));
+    using device = Device.from(raw);
+    const a = Tensor.from(device, [1, 2, 3, 4], [4], "f32", "a");
+    HostTensor.park(a);
+    const running = device.drain();
+    device.lose();
+    await expect(running).rejects.toThrow(DeviceLostError);
   });
 
   it("drops the work of an aborted caller and goes on with the next", async () => {

@@ -74,6 +74,10 @@ it.each<[string, () => Promise<number>]>([
   ["regional prompts", () => run(pipeline, { ...RUN, regions: [{ prompt: "x", area: [0, 0, 0.5, 1] }] })],
   ["IP-Adapter", () => run(pipeline, { ...RUN, imagePrompts: [{ adapter, images: [picture], scale: 0.5 }] })],
   ["FreeNoise", () => run(pipeline, { ...RUN, long: "free-noise", context: 4, stride: 2 })],
+  [
+    "FreeNoise with frames that wait on the host",
+    () => run(pipeline, { ...RUN, steps: 2, frames: 66, long: "free-noise", context: 8, stride: 8 }),
+  ],
   ["context windows", () => run(pipeline, WINDOWS)],
   [
     "looped windows and prompt travel",

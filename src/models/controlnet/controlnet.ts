@@ -76,10 +76,11 @@ export class ControlNetModel {
     if (n !== m || h !== hc || w !== wc)
       throw new Error(`ControlNet: the condition ${String(condition)} does not fit the latents ${String(x)}`);
     return x.device.scope(() => {
-      const context: BlockContext = { time, text, clip };
+      const context: BlockContext = { time, text, clip: { ...clip, parked: false } };
       const first = this.config.kind === "sparse" ? condition : this.#encoder.convIn.forward(x, { residual: condition });
-      const skips = this.#encoder.skips(first, context);
-      const deepest = this.#encoder.mid.forward(skips.at(-1)!, context);
+      const skips: Tensor[] = [];
+      const last = this.#encoder.descend(first, context, (skip) => skips.push(skip));
+      const deepest = this.#encoder.mid.forward(last, context);
       const mid = consume([deepest], () => this.#mid.forward(deepest));
       const down = skips.map((skip, i) => {
         const add = () => this.#down[i]!.forward(skip);

@@ -1,13 +1,14 @@
 // The UNet's blocks: diffusers' CrossAttnDownBlockMotion, DownBlockMotion, UNetMidBlockCrossAttnMotion,
 // CrossAttnUpBlockMotion and UpBlockMotion; without motion modules they are the blocks of UNet2DConditionModel.
 
+import type { Device } from "../../gpu/device.js";
 import { textOfPart, type AttentionAdditions, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
-import { hasParts, inParts, rows } from "../../nn/rows.js";
+import { hasParts, inParts, ParkedFrames, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
-import type { Tensor } from "../../tensor/tensor.js";
+import { Tensor } from "../../tensor/tensor.js";
 import { added, type BlockAdditions } from "./additions.js";
 import { MotionModule, type Clip, type MotionModuleConfig } from "./motion.js";
 import { ResnetBlock2D, type ResnetConfig } from "./resnet.js";
@@ -23,6 +24,15 @@ export interface BlockContext {
   readonly clip: Clip;
 }
 
+/** What a layer of the way down leaves for the way up: still on the device, or on the host. */
+export type Skip = Tensor | ParkedFrames;
+
+/** Takes what a layer of the way down leaves. */
+export type Keep = (skip: Tensor) => void;
+
+/** Nearest upsampling to a size with a convolution, of some frames. */
+export type Upsample = (x: Tensor, to: readonly [number, number]) => Tensor;
+
 /** One layer of a block: a resnet, then a transformer and a motion module where the block has them. */
 export interface LayerConfig {
   readonly resnet: ResnetConfig;
@@ -31,6 +41,14 @@ export interface LayerConfig {
 }
 
 const NONE: BlockAdditions = { features: [], outputs: [] };
+
+/** What a layer gets besides its input. */
+interface LayerInputs {
+  readonly skip?: Skip | undefined;
+  readonly additions?: BlockAdditions | undefined;
+  readonly owned?: boolean;
+  readonly upsample?: ((x: Tensor) => Tensor) | undefined;
+}
 
 class Layer {
   readonly resnet: ResnetBlock2D;
@@ -43,13 +61,18 @@ class Layer {
     this.motion = config.motion && new MotionModule(w.at("motion_modules").at(i), config.motion);
   }
 
-  /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them. */
-  forward(x: Tensor, context: BlockContext, skip?: Tensor, additions: BlockAdditions = NONE, owned = false): Tensor {
-    const used = owned ? [x, ...(skip ? [skip] : [])] : [];
-    let y = inFrameParts(context) ? this.#inParts(x, context, skip, used) : this.#atOnce(x, context, skip, used);
+  /** `x` and `skip` are used up where `owned`, as soon as the resnet has read them; `upsample` comes before it. */
+  forward(x: Tensor, context: BlockContext, { skip, additions = NONE, owned = false, upsample }: LayerInputs = {}): Tensor {
+    let y: Tensor;
+    if (inFrameParts(context)) y = this.#inParts(x, context, skip, owned, upsample);
+    else {
+      const input = upsample ? consume([x], () => upsample(x)) : x;
+      const whole = skip && partOf(skip, x.device, 0, x.shape[0]!);
+      y = this.#atOnce(input, context, whole, owned ? [input, ...(whole ? [whole] : [])] : []);
+    }
     const { motion } = this;
     y = added(y, additions.features, "add features");
-    if (motion) y = consume([y], () => motion.forward(y, context.clip));
+    if (motion) y = motion.forward(y, context.clip);
     return added(y, additions.outputs, "add to output");
   }
 
@@ -60,23 +83,36 @@ class Layer {
     return transformer ? consume([y], () => transformer.forward(y, text, attention)) : y;
   }
 
-  #inParts(x: Tensor, context: BlockContext, skip: Tensor | undefined, used: readonly Tensor[]): Tensor {
-    const n = x.shape[0]!;
+  #inParts(x: Tensor, context: BlockContext, skip: Skip | undefined, owned: boolean, upsample?: (x: Tensor) => Tensor): Tensor {
+    const { device, shape } = x;
+    const n = shape[0]!;
+    const { frames, parked = false } = context.clip;
     const { crossAttentions = [] } = this.transformer ?? {};
-    const y = inParts(x, n, context.clip.frames, (start, count) => {
+    // Where the result cannot take the place of x, the two do not meet on the device.
+    const source: Skip = parked && upsample ? new ParkedFrames(x, frames) : x;
+    if (source !== x) x.dispose();
+    const make = (start: number, count: number) => {
       const text = textOfPart(crossAttentions, context.text, { start, count, n });
-      return this.#atOnce(rows(x, start, count), { ...context, text }, skip && rows(skip, start, count), []);
-    });
-    for (const t of used) t.dispose();
+      const part = partOf(source, device, start, count);
+      const input = upsample ? consume([part], () => upsample(part)) : part;
+      const skipped = skip && partOf(skip, device, start, count);
+      return this.#atOnce(input, { ...context, text }, skipped, [input, ...(skipped ? [skipped] : [])]);
+    };
+    const y = inParts(device, n, frames, make, owned && source === x ? x : undefined);
+    if (owned && skip instanceof Tensor) skip.dispose();
     return y;
   }
+}
+
+function partOf(skip: Skip, device: Device, start: number, count: number): Tensor {
+  return skip instanceof ParkedFrames ? skip.part(device, start, count) : rows(skip, start, count);
 }
 
 /**
  * A long clip, of which only the motion modules' windows see several frames at once (FreeNoise): all other layers take some
  * frames at a time. What else they attend to is not laid out for parts.
  */
-function inFrameParts({ clip, attention = [] }: BlockContext): boolean {
+export function inFrameParts({ clip, attention = [] }: BlockContext): boolean {
   return clip.windows !== undefined && attention.length === 0 && hasParts(clip.frames);
 }
 
@@ -96,18 +132,21 @@ export class DownBlock {
   }
 
   /**
-   * Appends each layer's result, and the downsampled one, to `skips`; the last of them is the block's output. `additions`
-   * meet the last layer.
+   * Each layer's result, and the downsampled one, goes to `keep`; the last of them is the block's output. `additions` meet
+   * the last layer. Where the clip is parked nobody else holds them, and each is used up by the next step.
    */
-  forward(x: Tensor, context: BlockContext, skips: Tensor[], additions?: BlockAdditions): Tensor {
+  forward(x: Tensor, context: BlockContext, keep: Keep, additions?: BlockAdditions): Tensor {
+    const owned = context.clip.parked === true;
     let y = x;
     for (const layer of this.#layers) {
-      y = layer.forward(y, context, undefined, layer === this.#layers.at(-1) ? additions : undefined);
-      skips.push(y);
+      y = layer.forward(y, context, { owned, additions: layer === this.#layers.at(-1) ? additions : undefined });
+      keep(y);
     }
-    if (this.#downsample) {
-      y = this.#downsample.forward(y);
-      skips.push(y);
+    const downsample = this.#downsample;
+    if (downsample) {
+      const input = y;
+      y = owned ? consume([input], () => downsample.forward(input)) : downsample.forward(input);
+      keep(y);
     }
     return y;
   }
@@ -138,7 +177,7 @@ export class MidBlock {
     let y = this.#first.forward(x, context.time);
     for (const { transformer, motion, resnet } of this.#layers) {
       y = consume([y], () => transformer.forward(y, context.text, context.attention));
-      if (motion) y = consume([y], () => motion.forward(y, context.clip));
+      if (motion) y = motion.forward(y, context.clip);
       y = consume([y], () => resnet.forward(y, context.time));
     }
     return y;
@@ -160,20 +199,21 @@ export class UpBlock {
     return this.#layers.flatMap((l) => l.transformer?.crossAttentions ?? []);
   }
 
-  /** Uses up `x` and as many tensors from the end of `skips` as it has layers. */
-  forward(x: Tensor, context: BlockContext, skips: Tensor[]): Tensor {
+  /** What follows the last layer, before the next block. */
+  get upsample(): Upsample | undefined {
+    const up = this.#upsample;
+    return up && ((x, to) => up.forward(x, { upsampleTo: to }));
+  }
+
+  /** Uses up `x`, to be upsampled first, and as many from the end of `skips` as it has layers. */
+  forward(x: Tensor, context: BlockContext, skips: Skip[], upsample?: Upsample): Tensor {
     let y = x;
     for (const layer of this.#layers) {
       const skip = skips.pop()!;
-      const input = y;
-      y = layer.forward(input, context, skip, NONE, true);
-    }
-    if (this.#upsample) {
-      const up = this.#upsample;
-      const input = y;
-      // Odd sizes: the way down rounded up, so the size to return to is the next skip's, not twice this one.
-      const [, h, w] = dims4(skips.at(-1)!, "UNet: skip");
-      y = consume([input], () => up.forward(input, { upsampleTo: [h, w] }));
+      // Odd sizes: the way down rounded up, so the size to return to is the skip's, not twice this one.
+      const [, h, w] = dims4(skip, "UNet: skip");
+      const first = layer === this.#layers[0] ? upsample : undefined;
+      y = layer.forward(y, context, { skip, owned: true, upsample: first && ((part) => first(part, [h, w])) });
     }
     return y;
   }

@@ -7,7 +7,7 @@ import { Linear } from "../../nn/linear.js";
 import type { Weights } from "../../nn/weights.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { BlockAdditions } from "./additions.js";
-import { DownBlock, MidBlock, type BlockContext, type LayerConfig } from "./blocks.js";
+import { DownBlock, MidBlock, type BlockContext, type Keep, type LayerConfig } from "./blocks.js";
 import type { MotionConfig, UNetConfig } from "./config.js";
 import type { MotionModuleConfig } from "./motion.js";
 import type { TransformerConfig } from "./transformer.js";
@@ -121,13 +121,13 @@ export class UNetEncoder {
   }
 
   /**
-   * The way down from what conv_in made, `x [clips·frames, h, w, width]`: all skips, x being the first. The last is also the
-   * middle block's input. `additions[block]` are added as UNetAdditions says.
+   * The way down from what conv_in made, `x [clips·frames, h, w, width]`: all that the layers leave goes to `keep`, x first;
+   * the last is also the result and the middle block's input. `additions[block]` are added as UNetAdditions says.
    */
-  skips(x: Tensor, context: BlockContext, additions: readonly BlockAdditions[] = []): Tensor[] {
-    const skips = [x];
+  descend(x: Tensor, context: BlockContext, keep: Keep, additions: readonly BlockAdditions[] = []): Tensor {
+    keep(x);
     let y = x;
-    for (const [i, block] of this.down.entries()) y = block.forward(y, context, skips, additions[i]);
-    return skips;
+    for (const [i, block] of this.down.entries()) y = block.forward(y, context, keep, additions[i]);
+    return y;
   }
 }

@@ -4,17 +4,17 @@
 
 import { copyRows } from "../../../kernels/copy.js";
 import { cast } from "../../../kernels/elementwise.js";
-import { fuseFrames } from "../../../kernels/fuse-frames.js";
 import { SelfAttention } from "../../nn/attention.js";
 import { FeedForward } from "../../nn/feed-forward.js";
 import { Linear } from "../../nn/linear.js";
 import { GroupNorm, LayerNorm } from "../../nn/norm.js";
-import { hasParts, inParts, rows } from "../../nn/rows.js";
+import { eachPart, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
 import type { Parameter, Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { fusionRuns, runsOf, type Window } from "./frame-windows.js";
+import type { Window } from "./frame-windows.js";
+import { WindowStream, type Sink } from "./window-stream.js";
 
 export interface MotionModuleConfig {
   readonly channels: number;
@@ -36,8 +36,16 @@ export interface Clip {
   readonly frames: number;
   /** Over what the module's GroupNorm averages: each frame (AnimateDiff's own code) or all of a clip (diffusers). */
   readonly norm: "joint" | "frame";
-  /** Frames attend to each other in these windows, all equally long, whose results are blended (FreeNoise); default all. */
+  /**
+   * Frames attend to each other in these windows, whose results are blended (FreeNoise): equally long, in order, none
+   * beyond the clip's end. Default all to all.
+   */
   readonly windows?: readonly Window[];
+  /**
+   * With windows: what the way down leaves for the way up waits on the host, so that the device's memory hardly grows with
+   * the clip. Default false.
+   */
+  readonly parked?: boolean;
 }
 
 class MotionBlock {
@@ -60,13 +68,22 @@ class MotionBlock {
   }
 
   /** `x [clips·frames, positions, c]`, used up. */
-  forward(x: Tensor, { frames, windows }: Clip): Tensor {
-    const y = windows ? this.#attendInWindows(x, frames, windows) : this.#attend(x, frames);
-    const feed = (t: Tensor) => this.#ff.forward(this.#norm3.forward(t), t);
-    if (!windows || !hasParts(frames)) return consume([y], () => feed(y));
-    return consume([y], () => inParts(y, y.shape[0]!, frames, (start, count) => feed(rows(y, start, count))));
+  forward(x: Tensor, frames: number): Tensor {
+    const y = this.#attend(x, frames);
+    return consume([y], () => this.#feed(y));
   }
 
+  /** The same for one clip whose frames come and go in parts, attending to each other in windows. */
+  inWindows(frames: number, windows: readonly Window[], sink: Sink): Sink {
+    const attend = (window: Tensor) => this.#attend(window, window.shape[0]!);
+    return new WindowStream(frames, windows, attend, (start, y) => sink(start, consume([y], () => this.#feed(y)))).push;
+  }
+
+  #feed(x: Tensor): Tensor {
+    return this.#ff.forward(this.#norm3.forward(x), x);
+  }
+
+  /** Positions count from the first of the frames: a window's (diffusers' FreeNoiseTransformerBlock). */
   #attend(x: Tensor, frames: number): Tensor {
     const [, positions] = x.shape as [number, number];
     let y = x;
@@ -79,29 +96,6 @@ class MotionBlock {
       });
     }
     return y;
-  }
-
-  /** Positions count from each window's first frame (diffusers FreeNoiseTransformerBlock). */
-  #attendInWindows(x: Tensor, frames: number, windows: readonly Window[]): Tensor {
-    const { device, shape, dtype } = x;
-    const firsts = Array.from({ length: shape[0]! / frames }, (_, clip) => clip * frames);
-    return consume([x], () => {
-      const sum = Tensor.empty(device, shape, "f32", "blended windows");
-      const covered = new Set<number>();
-      for (const window of windows) {
-        const { length } = window.frames;
-        device.scope(() => {
-          const part = Tensor.empty(device, [firsts.length * length, ...shape.slice(1)], dtype, "window");
-          for (const [clip, first] of firsts.entries())
-            for (const { at, frame, count } of runsOf(window.frames)) copyRows(x, first + frame, part, clip * length + at, count);
-          const y = this.#attend(part, length);
-          for (const [clip, first] of firsts.entries())
-            for (const run of fusionRuns(window, covered)) fuseFrames(y, sum, { ...run, from: clip * length + run.from, to: first + run.to });
-        });
-        for (const frame of window.frames) covered.add(frame);
-      }
-      return dtype === "f32" ? sum : cast(sum, "f16", "blended windows");
-    });
   }
 }
 
@@ -122,17 +116,44 @@ export class MotionModule {
     this.#out = new Linear(w.at("proj_out"), channels, channels);
   }
 
-  forward(x: Tensor, clip: Clip): Tensor {
-    const together = clip.windows?.[0]?.frames.length ?? clip.frames;
+  /** `x` is used up. */
+  forward(x: Tensor, { frames, norm, windows }: Clip): Tensor {
+    const together = windows?.[0]?.frames.length ?? frames;
     if (together > this.#maxFrames)
       throw new Error(`${together} frames are more than the ${this.#maxFrames} positions this motion module knows; ask for at most ${this.#maxFrames}`);
+    const framesJointly = norm === "joint" ? frames : 1;
+    return windows ? this.#inWindows(x, frames, windows, framesJointly) : consume([x], () => this.#atOnce(x, frames, framesJointly));
+  }
+
+  #atOnce(x: Tensor, frames: number, framesJointly: number): Tensor {
     const [n, h, w, c] = dims4(x, "MotionModule: x");
-    return x.device.scope(() => {
-      const framesJointly = clip.norm === "joint" ? clip.frames : 1;
-      let y = x.device.scope(() => this.#in.forward(this.#norm.forward(x, { framesJointly })).reshape([n, h * w, c]));
-      for (const block of this.#blocks) y = block.forward(y, clip);
-      return this.#out.forward(y.reshape([n, h, w, c]), { residual: x });
+    let y = x.device.scope(() => this.#in.forward(this.#norm.forward(x, { framesJointly })).reshape([n, h * w, c]));
+    for (const block of this.#blocks) y = block.forward(y, frames);
+    return this.#out.forward(y.reshape([n, h, w, c]), { residual: x });
+  }
+
+  /** Frames pass through the blocks in parts; the results take their places in x. */
+  #inWindows(x: Tensor, frames: number, windows: readonly Window[], framesJointly: number): Tensor {
+    const { device } = x;
+    const [n, h, w, c] = dims4(x, "MotionModule: x");
+    device.scope(() => {
+      const normed = this.#norm.inRows(x, framesJointly);
+      for (let clip = 0; clip < n; clip += frames)
+        device.scope(() => {
+          const last: Sink = (start, y) =>
+            device.scope(() => {
+              const [first, count] = [clip + start, y.shape[0]!];
+              const out = this.#out.forward(y.reshape([count, h, w, c]), { residual: rows(x, first, count) });
+              y.dispose();
+              copyRows(out, 0, x, first, count);
+            });
+          const push = this.#blocks.reduceRight<Sink>((sink, block) => block.inWindows(frames, windows, sink), last);
+          eachPart(frames, frames, (start, count) => {
+            push(start, device.scope(() => this.#in.forward(normed(clip + start, count)).reshape([count, h * w, c])));
+          });
+        });
     });
+    return x;
   }
 }
 

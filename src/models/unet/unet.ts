@@ -4,12 +4,13 @@
 import { prepareText, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
 import { GroupNorm } from "../../nn/norm.js";
+import { inParts, ParkedFrames, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
 import type { Weights } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
-import type { Tensor } from "../../tensor/tensor.js";
+import { Tensor } from "../../tensor/tensor.js";
 import { added, blockAdditions, checkAdditions, type UNetAdditions } from "./additions.js";
-import { UpBlock, type BlockContext } from "./blocks.js";
+import { inFrameParts, UpBlock, type BlockContext, type Skip, type Upsample } from "./blocks.js";
 import type { MotionConfig, UNetConfig } from "./config.js";
 import { LayerConfigs, UNetEncoder } from "./encoder.js";
 import type { Clip } from "./motion.js";
@@ -86,14 +87,31 @@ export class UNetMotionModel {
     checkAdditions(additions, skipWidths.length, down.length);
     return x.device.scope(() => {
       const attention = additions.flatMap((a) => a.attention ?? []);
-      const context: BlockContext = { time, text, attention, clip };
+      const context = parkable({ time, text, attention, clip }, additions);
       const inBlocks = down.map((_, block) => blockAdditions(additions, block));
-      const skips = this.#encoder.skips(convIn.forward(x), context, inBlocks);
+      const skips: Skip[] = [];
+      const { parked } = context.clip;
+      const keep = (skip: Tensor) => skips.push(parked === true ? new ParkedFrames(skip, clip.frames) : skip);
+      const deepest = this.#encoder.descend(convIn.forward(x), context, keep, inBlocks);
       // The deepest map, without additions, is the mid block's input, and with them the last skip.
-      let y = added(mid.forward(skips.at(-1)!, context), additions.map((a) => a.mid), "add control mid");
-      for (const [i, skip] of skips.entries()) skips[i] = added(skip, additions.map((a) => a.down?.[i]), `add control ${i}`);
-      for (const block of this.#up) y = block.forward(y, context, skips);
-      return consume([y], () => this.#convOut.forward(this.#normOut.forward(y, { activation: "silu" })));
+      let y = added(mid.forward(deepest, context), additions.map((a) => a.mid), "add control mid");
+      if (parked === true) deepest.dispose();
+      for (const [i, skip] of skips.entries())
+        if (skip instanceof Tensor) skips[i] = added(skip, additions.map((a) => a.down?.[i]), `add control ${i}`);
+      let upsample: Upsample | undefined;
+      for (const block of this.#up) {
+        y = block.forward(y, context, skips, upsample);
+        ({ upsample } = block);
+      }
+      const last = (t: Tensor) => this.#convOut.forward(this.#normOut.forward(t, { activation: "silu" }));
+      if (!inFrameParts(context)) return consume([y], () => last(y));
+      return inParts(y.device, n, clip.frames, (start, count) => last(rows(y, start, count)), y);
     });
   }
+}
+
+/** What other networks add is not laid out for parts: with them nothing is parked. */
+function parkable(context: BlockContext, additions: readonly UNetAdditions[]): BlockContext {
+  const parked = context.clip.parked === true && additions.length === 0 && inFrameParts(context);
+  return { ...context, clip: { ...context.clip, parked } };
 }
