@@ -94,3 +94,47 @@ it("draws a recipe's path again, and asks for it where the bundled network goes 
   });
   expect(s.requestOf({ ...settings, model: "another" }, false).control).toBeUndefined();
 });
+
+it("restores key frames and IP-Adapters by the names that are stored here, their parts of the steps too", () => {
+  const { settings, missing } = s.fromRecipe(
+    {
+      prompt: "x",
+      control: ["models/sparse-rgb=a.png,b.png@scribble@0,15:0.8:0-0.5"],
+      ipAdapter: ["ip-plus.bin", "gone.bin", "ip.safetensors"],
+      ipEncoder: ["image_encoder"],
+      ipImage: ["a.png", "b.png", "c.png"],
+      ipScale: ["0.5:0.25-1", "1", "0.7"],
+    },
+    [
+      { id: "s", name: "sparse-rgb" },
+      { id: "a", name: "ip-plus.bin" },
+      { id: "b", name: "ip.safetensors" },
+      { id: "e", name: "image_encoder" },
+    ],
+  );
+  expect(settings).toMatchObject({
+    control: "keys",
+    controlModel: "s",
+    controlScale: 0.8,
+    controlStart: 0,
+    controlEnd: 0.5,
+    controlMade: "scribble",
+    keyFrames: [0, 15],
+    likenesses: [
+      { id: "a", scale: 0.5, start: 0.25, end: 1 },
+      { id: "b", scale: 0.7, start: 0, end: 1 },
+    ],
+    imageEncoder: "e",
+  });
+  expect(missing).toEqual(["gone.bin"]);
+});
+
+it("takes of lists from outside only entries of the right form", () => {
+  const odd = { travel: [null, { frame: 3, text: "y" }], loras: [3], keyFrames: [0, -1, 1.5, "2"], likenesses: [{}] };
+  expect(s.settingsFrom(odd)).toEqual({
+    ...s.DEFAULTS,
+    travel: [{ frame: 3, text: "y" }],
+    loras: [],
+    keyFrames: [0],
+  });
+});

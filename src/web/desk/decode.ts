@@ -15,11 +15,11 @@ interface ImageDecoderLike {
 type ImageDecoderClass = new (options: { readonly data: ArrayBuffer; readonly type: string }) => ImageDecoderLike;
 
 export async function decode(request: DecodeRequest, signal: AbortSignal): Promise<Decoded> {
-  const { blob, name, frames, fps, width, height } = request;
+  const { blob, name, ...wanted } = request;
   const source = await sourceOf(blob, name);
-  const sampled = await sampleVideo(source, { frames, fps, width, height, signal });
-  const clip: Frames = { width, height, count: sampled.count, rgba: sampled.rgba };
-  return { frames: clip, notes: sampled.notes };
+  const { width, height, count, rgba, notes } = await sampleVideo(source, { ...wanted, signal });
+  const clip: Frames = { width, height, count, rgba };
+  return { frames: clip, notes };
 }
 
 const IMAGES: Readonly<Record<string, string>> = {

@@ -22,8 +22,9 @@ export interface DecodeRequest {
   readonly name: string;
   readonly frames: number;
   readonly fps: number;
-  readonly width: number;
-  readonly height: number;
+  /** Both or none: as it is. */
+  readonly width?: number;
+  readonly height?: number;
 }
 
 export interface Decoded {

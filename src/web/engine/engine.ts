@@ -13,7 +13,6 @@ import {
   type LoadStage,
   type ModelSources,
 } from "../../index.js";
-import { discFrames } from "../state/path.js";
 import { openStored, readManifest } from "../store/read.js";
 import { bundledFolder, bundledLora } from "./bundled.js";
 import { Controls } from "./control.js";
@@ -100,8 +99,9 @@ export class Engine {
       this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
       try {
         emit({ type: "stage", stage: "text", fraction: 0 });
-        const controls = await this.#control(request, facts, emit, signal);
-        const result = await this.#follow(pipeline, request, controls, emit, signal);
+        const open = (id: string) => this.openStored(id, signal);
+        const guides = await this.#controls.guides(pipeline.pipeline, request, { open, emit, signal });
+        const result = await this.#follow(pipeline, request, guides, emit, signal);
         const recipe = recipeOf({
           request,
           result,
@@ -171,9 +171,8 @@ export class Engine {
     };
   }
 
-  /** `firstRun` is what will be asked of it, where that is known: its shaders are compiled meanwhile. */
-  /** The files of a control network. */
-  async openControl(id: string, signal: AbortSignal): Promise<Folder | ByteSource> {
+  /** The files of what guides a run: the bundled control network, or of the store. */
+  async openStored(id: string, signal: AbortSignal): Promise<Folder | ByteSource> {
     return id === BUNDLED_CONTROL ? bundledFolder(this.#base, "control-blob", signal) : openStored(id);
   }
 
@@ -236,13 +235,13 @@ export class Engine {
   async #follow(
     { pipeline }: LoadedPipeline,
     { options, start, word }: RunRequest,
-    controls: GenerateOptions["controls"],
+    guides: Pick<GenerateOptions, "controls" | "imagePrompts">,
     emit: Emit,
     signal: AbortSignal,
   ): Promise<FramesEvent> {
     for await (const event of pipeline.generate({
       ...generateOptions(options, signal, start),
-      ...(controls && { controls }),
+      ...guides,
       ...(word !== undefined && { attentionTo: word }),
     })) {
       if (event.type === "frames") return event;
@@ -256,24 +255,6 @@ export class Engine {
       emit({ type: "step", index, count, timestep, seconds, preview, attention }, [preview.rgba.buffer]);
     }
     throw new Error("the pipeline ended without frames");
-  }
-
-  /** What guides a run besides its words; a network that no run asks for gives its memory back. */
-  async #control(
-    { control, options }: RunRequest,
-    { precision }: ModelFacts,
-    emit: Emit,
-    signal: AbortSignal,
-  ): Promise<GenerateOptions["controls"]> {
-    if (!control) {
-      this.#controls.dispose();
-      return undefined;
-    }
-    const { id, guide, scale } = control;
-    const frames = guide.kind === "path" ? discFrames(guide.points, guide.size, options) : guide.frames;
-    const { device } = await this.device();
-    const open = () => this.openControl(id, signal);
-    return [{ network: await this.#controls.get(device, id, precision, open, emit, signal), frames, scale }];
   }
 
   #inTurn<R>(body: () => Promise<R>): Promise<R> {
@@ -352,13 +333,14 @@ export function courseOf({ long, context, stride, contextSchedule, freeInit, pro
   };
 }
 
-async function storedNames({ choice, control }: RunRequest): Promise<Map<string, string>> {
+async function storedNames({ choice, control, likenesses = [] }: RunRequest): Promise<Map<string, string>> {
   const names = new Map<string, string>();
   for (const id of [
     choice.model,
     choice.motion,
     choice.vae,
     control?.id,
+    ...likenesses.flatMap((l) => [l.id, l.encoder]),
     ...choice.loras.map((l) => l.id),
     ...choice.embeddings,
   ])

@@ -1,7 +1,8 @@
 // Whether a run fits this adapter, before it starts: its plan's peak, held against what the adapter gives when asked for that
 // much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
 
-import { loadControl, planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
+import { planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
+import { plannedGuides } from "./control.js";
 import { generateOptions, regionsOf, type Engine } from "./engine.js";
 import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
@@ -56,28 +57,20 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
 }
 
 /** What guides the run, on the plan's own device and without the pictures themselves. */
-function guidedBy(engine: Engine, { control, options }: RunRequest, signal: AbortSignal): PlannedControl | undefined {
+function guidedBy(engine: Engine, request: RunRequest, signal: AbortSignal): PlannedControl | undefined {
+  const { control, likenesses = [], options } = request;
   const { motionScale } = options;
-  if (!control && motionScale === undefined && !options.regions) return undefined;
+  if (!control && likenesses.length === 0 && motionScale === undefined && !options.regions) return undefined;
   return {
-    encoder: motionScale !== undefined,
-    inputs: async (pipeline) => {
-      const { device, dtype: precision } = pipeline.parts;
-      const blank = { width: 8, height: 8, count: 1, rgba: new Uint8Array(8 * 8 * 4) };
-      return {
-        ...regionsOf(options),
-        ...(motionScale !== undefined && { image: blank, motionScale }),
-        ...(control && {
-          controls: [
-            {
-              network: await loadControl(device, await engine.openControl(control.id, signal), { precision, signal }),
-              frames: blank,
-              scale: control.scale,
-            },
-          ],
-        }),
-      };
-    },
+    encoder: motionScale !== undefined || control?.guide.kind === "keys",
+    inputs: async (pipeline) => ({
+      ...regionsOf(options),
+      ...(motionScale !== undefined && {
+        image: { width: 8, height: 8, count: 1, rgba: new Uint8Array(8 * 8 * 4) },
+        motionScale,
+      }),
+      ...(await plannedGuides(pipeline, request, (id) => engine.openStored(id, signal), signal)),
+    }),
   };
 }
 

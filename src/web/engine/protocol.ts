@@ -1,6 +1,6 @@
 // What the page and the engine's worker say to each other: plain data only.
 
-import type { AttentionMap, Frames, Plan, Recipe, SchedulerName } from "../../index.js";
+import type { AttentionMap, Frames, Picture, Plan, PreprocessorName, Recipe, SchedulerName } from "../../index.js";
 import type { Call } from "../rpc.js";
 import type { Point } from "../state/path.js";
 import type { Region } from "../state/regions.js";
@@ -99,6 +99,7 @@ export interface RunRequest {
   /** What the run starts from, with what it is called: a video, or a picture (a clip of one frame). */
   readonly start?: { readonly kind: "video" | "image"; readonly name: string; readonly frames: Frames } | undefined;
   readonly control?: Control | undefined;
+  readonly likenesses?: readonly Likeness[] | undefined;
 }
 
 /** A control network with what it reads. */
@@ -108,10 +109,30 @@ export interface Control {
   /** What the pictures are called. */
   readonly name: string;
   readonly scale: number;
-  /** A picture for each frame, or one for all; or a path that a disc of this size takes. */
+  /** The part of the steps in which it acts, 0 … 1. */
+  readonly start: number;
+  readonly end: number;
+  /** A picture for each frame, or one for all; one for each of the frames `at`; or a path that a disc of this size takes. */
   readonly guide:
-    | { readonly kind: "pictures"; readonly frames: Frames }
+    | { readonly kind: "pictures"; readonly frames: Frames; readonly made: Making }
+    | { readonly kind: "keys"; readonly frames: Frames; readonly made: Making; readonly at: readonly number[] }
     | { readonly kind: "path"; readonly points: readonly Point[]; readonly size: number };
+}
+
+/** What is made of control pictures before they are looked at. */
+export type Making = PreprocessorName | "as they are";
+
+/** An IP-Adapter with the pictures that the clip should be like. */
+export interface Likeness {
+  /** Of the store, as its image encoder. */
+  readonly id: string;
+  readonly encoder: string;
+  /** What the pictures are called. */
+  readonly names: readonly string[];
+  readonly images: readonly Picture[];
+  readonly scale: number;
+  readonly start: number;
+  readonly end: number;
 }
 
 export type Stage = "download" | "load" | "text" | "denoise" | "decode";

@@ -4,7 +4,7 @@
 import { version, type FramesEvent, type ModelInfo, type Recipe } from "../../index.js";
 import { settingsRecipe } from "../../pipelines/settings-recipe.js";
 import { regionText } from "../state/regions.js";
-import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA, type Control, type RunRequest } from "./protocol.js";
+import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA, type Control, type Likeness, type RunRequest } from "./protocol.js";
 
 /** Everything that made a clip; `names` by id of what is not bundled. */
 export function recipeOf(run: {
@@ -15,7 +15,7 @@ export function recipeOf(run: {
   readonly adapter: string;
   readonly names: ReadonlyMap<string, string>;
 }): Recipe {
-  const { choice, options, start, control } = run.request;
+  const { choice, options, start, control, likenesses = [] } = run.request;
   const { settings: s } = run.result;
   const name = (id: string) => run.names.get(id) ?? id;
   const own = choice.loras.filter((l) => l.id !== BUNDLED_LORA);
@@ -36,6 +36,7 @@ export function recipeOf(run: {
     ...(start?.kind === "video" && { initVideo: start.name, strength: options.strength ?? 0.8 }),
     ...(start?.kind === "image" && { image: start.name, motionScale: options.motionScale ?? 0.8 }),
     ...(control && controlRecipe(control, name)),
+    ...(likenesses.length > 0 && likenessRecipe(likenesses, name)),
     ...courseRecipe(options),
     ...(options.regions && { region: options.regions.map(regionText), regionBase: options.regionBase ?? 0 }),
     version,
@@ -46,14 +47,31 @@ export function recipeOf(run: {
 }
 
 /** As the command line says it; a drawn path also in numbers, by which the page draws it again. */
-function controlRecipe({ id, name, scale, guide }: Control, nameOf: (id: string) => string): Partial<Recipe> {
+function controlRecipe({ id, name, guide, ...span }: Control, nameOf: (id: string) => string): Partial<Recipe> {
   const model = id === BUNDLED_CONTROL ? "models/shapes/control-blob" : nameOf(id);
+  const made = guide.kind === "path" || guide.made === "as they are" ? "" : `@${guide.made}`;
+  const at = guide.kind === "keys" ? `@${guide.at.join(",")}` : "";
   return {
-    control: [`${model}=${name}:${scale}`],
+    control: [`${model}=${name}${made}${at}:${spanText(span)}`],
     ...(guide.kind === "path" && {
       controlPath: guide.points.map((p) => `${p.x},${p.y},${p.t}`),
       controlDisc: guide.size,
     }),
+  };
+}
+
+/** "0.8", "0.8:0-0.5": how much, and in which part of the steps. */
+function spanText({ scale, start, end }: Pick<Control, "scale" | "start" | "end">): string {
+  return start === 0 && end === 1 ? String(scale) : `${scale}:${start}-${end}`;
+}
+
+/** IP-Adapters; one alone has its pictures one by one, several have theirs joined. */
+function likenessRecipe(likenesses: readonly Likeness[], nameOf: (id: string) => string): Partial<Recipe> {
+  return {
+    ipAdapter: likenesses.map((l) => nameOf(l.id)),
+    ipEncoder: [...new Set(likenesses.map((l) => nameOf(l.encoder)))],
+    ipImage: likenesses.length === 1 ? likenesses[0]!.names : likenesses.map((l) => l.names.join(",")),
+    ipScale: likenesses.map(spanText),
   };
 }
 

@@ -3,7 +3,7 @@
 import type { SchedulerName } from "../../index.js";
 import { pathFrom, type Point } from "./path.js";
 import { regionsFrom, type Region } from "./regions.js";
-import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
+import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA, type Making } from "../engine/protocol.js";
 
 export interface Settings {
   /** From what the clip starts. */
@@ -55,14 +55,33 @@ export interface Settings {
   readonly loras: readonly { readonly id: string; readonly weight: number }[];
   /** Textual inversions, by id. */
   readonly embeddings: readonly string[];
-  /** Pictures that the clip follows: none, discs along a drawn path, or given ones. */
-  readonly control: "none" | "path" | "pictures";
+  /** Pictures that the clip follows: none, discs along a drawn path, given ones, or given ones at chosen frames. */
+  readonly control: "none" | "path" | "pictures" | "keys";
   /** BUNDLED_CONTROL, or of the store. */
   readonly controlModel: string;
   readonly controlScale: number;
+  /** The part of the steps in which it acts, 0 … 1. */
+  readonly controlStart: number;
+  readonly controlEnd: number;
+  /** What is made of given pictures first. */
+  readonly controlMade: Making;
+  /** The frames that given pictures stand for. */
+  readonly keyFrames: readonly number[];
   readonly controlPath: readonly Point[];
   /** Radius of a path's discs, in parts of the picture's shorter side. */
   readonly controlDisc: number;
+  /** IP-Adapters in use, by id, and the image encoder through which they see; "" is the first there is. */
+  readonly likenesses: readonly LikenessSettings[];
+  readonly imageEncoder: string;
+}
+
+/** How an IP-Adapter is used. */
+export interface LikenessSettings {
+  readonly id: string;
+  readonly scale: number;
+  /** The part of the steps in which it acts, 0 … 1. */
+  readonly start: number;
+  readonly end: number;
 }
 
 export const DEFAULTS: Settings = {
@@ -103,8 +122,14 @@ export const DEFAULTS: Settings = {
   control: "none",
   controlModel: BUNDLED_CONTROL,
   controlScale: 1,
+  controlStart: 0,
+  controlEnd: 1,
+  controlMade: "as they are",
+  keyFrames: [0],
   controlPath: [],
   controlDisc: 0.14,
+  likenesses: [],
+  imageEncoder: "",
 };
 
 /** Keeps of `value` what DEFAULTS has, where the type is right; of lists what their entries should be. */
@@ -124,6 +149,10 @@ export function settingsFrom(value: unknown): Settings {
     embeddings: s.embeddings.filter((id) => typeof id === "string"),
     regions: regionsFrom(s.regions),
     controlPath: pathFrom(s.controlPath),
+    keyFrames: s.keyFrames.filter((frame) => Number.isInteger(frame) && frame >= 0),
+    likenesses: s.likenesses.filter(
+      (l) => typeof l?.id === "string" && [l.scale, l.start, l.end].every(Number.isFinite),
+    ),
   };
 }
 

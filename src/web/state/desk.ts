@@ -41,6 +41,7 @@ export async function refreshModels(): Promise<void> {
   if (gone(s.vae)) change({ vae: "" });
   if (gone(s.controlModel)) change({ control: "none", controlModel: DEFAULTS.controlModel });
   if (s.embeddings.some(gone)) change({ embeddings: s.embeddings.filter((id) => !gone(id)) });
+  if (s.likenesses.some((l) => gone(l.id))) change({ likenesses: s.likenesses.filter((l) => !gone(l.id)) });
   if (s.loras.some((l) => gone(l.id))) change({ loras: s.loras.filter((l) => !gone(l.id)) });
 }
 
@@ -72,6 +73,12 @@ export async function addFiles(files: readonly GivenFile[]): Promise<void> {
     if (words.length > 0) change({ embeddings: [...settings.value.embeddings, ...words] });
     const control = added.find((m) => m.role === "control");
     if (control) change({ control: "pictures", controlModel: control.id });
+    const sparse = added.find((m) => m.role === "sparse");
+    if (sparse) change({ control: "keys", controlModel: sparse.id });
+    const likenesses = added
+      .filter((m) => m.role === "ip-adapter")
+      .map(({ id }) => ({ id, scale: 1, start: 0, end: 1 }));
+    if (likenesses.length > 0) change({ likenesses: [...settings.value.likenesses, ...likenesses] });
     if (loras.length > 0) change({ loras: [...settings.value.loras, ...loras] });
   } catch (error) {
     if (!controller.signal.aborted) say((error as Error).message, "error");
@@ -87,6 +94,9 @@ export const NOUNS = {
   lora: "a LoRA",
   vae: "a VAE",
   control: "a control network",
+  sparse: "a control network for key frames",
+  "ip-adapter": "an IP-Adapter",
+  "image-encoder": "an image encoder",
   embedding: "an embedding: its name is a word now",
 } as const;
 

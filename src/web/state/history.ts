@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import type { Frames, Recipe } from "../../index.js";
 import type { RunResult } from "../engine/protocol.js";
 import { database, done, type StoredClip } from "./database.js";
-import type { Source } from "./inputs.js";
+import type { Inputs, Source } from "./inputs.js";
 import { settingsFrom, type Settings } from "./defaults.js";
 import { stripOf } from "./strip.js";
 import { say } from "./toasts.js";
@@ -21,8 +21,8 @@ export interface Clip {
   readonly seconds: RunResult["seconds"];
   readonly peakBytes: number;
   readonly made: number;
-  /** What it was made from, in the mode "video". */
-  readonly source: Source | undefined;
+  /** What it was made from. */
+  readonly inputs: Inputs;
   /** Object URL of all frames side by side, small; undefined until drawn. */
   readonly strip: string | undefined;
 }
@@ -44,12 +44,12 @@ function remember(id: string, frames: Frames): void {
 }
 
 /** Adds a finished run; storing it goes on in the background. */
-export function keep(settings: Settings, result: RunResult, source: Source | undefined): Clip {
+export function keep(settings: Settings, result: RunResult, inputs: Inputs): Clip {
   const { frames, recipe, seconds, peakBytes } = result;
   const { width, height, count } = frames;
   const made = Date.now();
   const id = `${made}-${Math.random().toString(36).slice(2, 8)}`;
-  const clip: Clip = { id, settings, recipe, width, height, count, seconds, peakBytes, made, source, strip: undefined };
+  const clip: Clip = { id, settings, recipe, width, height, count, seconds, peakBytes, made, inputs, strip: undefined };
   remember(id, frames);
   clips.value = [clip, ...clips.value];
   void store(clip, frames);
@@ -82,6 +82,11 @@ function withoutFrames<C extends { readonly packed?: Blob }>({ packed: _packed, 
   return clip;
 }
 
+/** Clips of earlier versions of the page knew one source alone. */
+function inputsIn(clip: { readonly inputs?: Inputs; readonly source?: Source }): Inputs {
+  return clip.inputs ?? { start: clip.source };
+}
+
 /** Reads the list. */
 export async function loadHistory(): Promise<void> {
   try {
@@ -89,6 +94,7 @@ export async function loadHistory(): Promise<void> {
     const records = await done<StoredClip[]>(db.transaction("clips").objectStore("clips").getAll());
     const old = records.map(({ strip, ...clip }) => ({
       ...withoutFrames(clip),
+      inputs: inputsIn(clip),
       settings: settingsFrom(clip.settings),
       strip: URL.createObjectURL(strip),
     }));

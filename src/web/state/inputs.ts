@@ -1,11 +1,11 @@
-// What a run starts from beside its words: a video of the user's, or one of the clips. Kept while the page is open, and with
-// each clip that was made from it.
+// What a run reads beside its words: a video or picture to start from, pictures that guide it, pictures that it should be like.
+// Kept while the page is open, and with each clip that was made from them.
 
 import { signal } from "@preact/signals";
-import { encode } from "./desk.js";
+import type { Settings } from "./defaults.js";
+import { encode, usage } from "./desk.js";
 import { facts } from "./engine.js";
 import { framesOf, type Clip } from "./history.js";
-import type { Settings } from "./defaults.js";
 import { controlIn } from "./request.js";
 import { change } from "./settings.js";
 
@@ -15,24 +15,69 @@ export interface Source {
   readonly blob: Blob;
 }
 
-export const startSource = signal<Source | undefined>(undefined);
-
-/** Pictures that the clip follows, one for each frame or one for all. */
-export const guideSource = signal<Source | undefined>(undefined);
-
-/** Whether something is missing for a clip: its words, what it starts from, what it follows. */
-export function lacks(s: Settings): boolean {
-  const control = controlIn(s);
-  return (
-    s.prompt.trim() === "" ||
-    (s.mode !== "text" && !startSource.value) ||
-    (control === "path" && s.controlPath.length === 0) ||
-    (control === "pictures" && !guideSource.value)
-  );
+/** All that a run reads. */
+export interface Inputs {
+  readonly start?: Source | undefined;
+  /** Pictures that the clip follows, one for each frame or one for all. */
+  readonly guide?: Source | undefined;
+  /** In the order of the settings' key frames. */
+  readonly keys?: readonly (Source | undefined)[];
+  /** By the id of the IP-Adapter that looks at them. */
+  readonly likenesses?: Readonly<Record<string, readonly Source[]>>;
 }
 
-export function startFrom(source: Source): void {
-  startSource.value = source;
+/** What is chosen now. */
+export const inputs = signal<Inputs>({});
+
+export function give(patch: Inputs): void {
+  inputs.value = { ...inputs.value, ...patch };
+}
+
+/** Of what is chosen, what a run with these settings reads. */
+export function inputsOf(s: Settings): Inputs {
+  const { start, guide, keys = [], likenesses = {} } = inputs.peek();
+  const control = controlIn(s);
+  return {
+    ...(s.mode !== "text" && { start }),
+    ...(control === "pictures" && { guide }),
+    ...(control === "keys" && { keys: s.keyFrames.map((_, i) => keys[i]) }),
+    ...(s.likenesses.length > 0 && {
+      likenesses: Object.fromEntries(s.likenesses.map(({ id }) => [id, likenesses[id] ?? []])),
+    }),
+  };
+}
+
+/** The image encoder through which IP-Adapters see: the one chosen, else any. */
+export function encoderOf(s: Settings): string | undefined {
+  const there = usage.value.models.filter((m) => m.role === "image-encoder").map((m) => m.id);
+  return there.find((id) => id === s.imageEncoder) ?? there[0];
+}
+
+/** What a clip still needs, as "Write …"; undefined where nothing is missing. */
+export function missing(s: Settings): string | undefined {
+  const { start, guide, keys = [], likenesses = {} } = inputs.value;
+  const control = controlIn(s);
+  if (s.prompt.trim() === "") return "Write what it shows.";
+  if (s.mode !== "text" && !start) return `Choose the ${s.mode === "image" ? "picture" : "video"} to start from.`;
+  if (control === "path" && s.controlPath.length === 0) return "Draw the path to follow.";
+  if (control === "pictures" && !guide) return "Choose the pictures to follow.";
+  if (control === "keys") {
+    if (s.keyFrames.length === 0) return "Add a key frame.";
+    const late = s.keyFrames.find((frame) => frame >= s.frames);
+    if (late !== undefined) return `Key frame ${late} lies beyond the clip, whose last is ${s.frames - 1}.`;
+    if (new Set(s.keyFrames).size < s.keyFrames.length) return "Give each key frame a number of its own.";
+    const bare = s.keyFrames.find((_, i) => !keys[i]);
+    if (bare !== undefined) return `Choose the picture for frame ${bare}.`;
+  }
+  if (s.likenesses.some(({ id }) => (likenesses[id] ?? []).length === 0))
+    return "Choose the picture that it should be like.";
+  if (s.likenesses.length > 0 && encoderOf(s) === undefined)
+    return "Add the image encoder that the IP-Adapter sees through.";
+  return undefined;
+}
+
+export function startFrom(start: Source): void {
+  give({ start });
   change({ mode: facts.peek()?.imageEncoder ? "image" : "video" });
 }
 

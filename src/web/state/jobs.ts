@@ -3,14 +3,14 @@
 
 import { computed, signal, type Signal } from "@preact/signals";
 import type { AttentionMap, Frames } from "../../index.js";
-import type { KernelTime, RunEvent, RunRequest, RunResult, Stage } from "../engine/protocol.js";
+import type { KernelTime, RunEvent, RunResult, Stage } from "../engine/protocol.js";
 import { CRASH, RemoteError } from "../rpc.js";
-import { decode } from "./desk.js";
 import { engine, facts, openGpu } from "./engine.js";
 import { keep, type Clip } from "./history.js";
-import { guideSource, startSource, type Source } from "./inputs.js";
+import { inputsOf, type Inputs } from "./inputs.js";
+import { read } from "./read-inputs.js";
 import type { Settings } from "./defaults.js";
-import { controlIn, requestOf } from "./request.js";
+import { requestOf } from "./request.js";
 import { Clock } from "./clock.js";
 import { say } from "./toasts.js";
 
@@ -37,10 +37,8 @@ export interface Job {
   readonly clip: Signal<Clip | undefined>;
   readonly error: Signal<{ readonly name: string; readonly message: string } | undefined>;
   readonly controller: AbortController;
-  /** What it starts from beside its words. */
-  readonly source: Source | undefined;
-  /** Pictures that it follows. */
-  readonly guide: Source | undefined;
+  /** What it reads beside its words. */
+  readonly inputs: Inputs;
 }
 
 export const jobs = signal<readonly Job[]>([]);
@@ -58,7 +56,7 @@ let working = false;
 /** Queues a run. */
 export function enqueue(
   settings: Settings,
-  source: Source | undefined = startSource.peek(),
+  inputs: Inputs = inputsOf(settings),
   timed?: { readonly word: string | undefined },
 ): Job {
   const job: Job = {
@@ -71,8 +69,7 @@ export function enqueue(
     clip: signal(undefined),
     error: signal(undefined),
     controller: new AbortController(),
-    source: settings.mode === "text" ? undefined : source,
-    guide: settings.control === "pictures" ? guideSource.peek() : undefined,
+    inputs,
   };
   if (timed) profiles.set(job, timed);
   jobs.value = [...jobs.value.filter((j) => !isOver(j)), job];
@@ -88,7 +85,7 @@ export const attentions = signal<{ readonly word: string; readonly maps: readonl
 
 /** Queues a run whose dispatches are timed, and in which it is read where a word acts. */
 export function enqueueTimed(settings: Settings, word: string | undefined): Job {
-  return enqueue(settings, startSource.peek(), { word });
+  return enqueue(settings, inputsOf(settings), { word });
 }
 
 function isOver(job: Job): boolean {
@@ -134,13 +131,11 @@ async function run(job: Job): Promise<void> {
   attentions.value = { word: word ?? "", maps: [] };
   const { signal: stop } = job.controller;
   try {
-    const start = await startOf(job, stop);
-    const asked = requestOf(job.settings, profile);
-    const request = { ...asked, start, word, control: asked.control ?? (await controlOf(job, stop)) };
+    const request = { ...requestOf(job.settings, profile), ...(await read(job.settings, job.inputs, stop)), word };
     const answer = engine.call("run", request, {
       onEvent: (event) => follow(job, event),
       signal: stop,
-      transfer: start ? [start.frames.rgba.buffer] : [],
+      transfer: request.start ? [request.start.frames.rgba.buffer] : [],
     });
     const result = await unlessDeaf(answer, stop);
     job.clock.stop();
@@ -159,29 +154,9 @@ async function run(job: Job): Promise<void> {
   }
 }
 
-/** The frames that a job starts from. @throws Error where none were given */
-async function startOf(job: Job, stop: AbortSignal): Promise<RunRequest["start"]> {
-  const { mode, frames, fps, width, height } = job.settings;
-  if (mode === "text") return undefined;
-  if (!job.source) throw new Error(`there is no ${mode} to start from; choose one first`);
-  const decoded = await decode({ ...job.source, frames: mode === "image" ? 1 : frames, fps, width, height }, stop);
-  if (mode === "video") for (const note of decoded.notes) say(note);
-  return { kind: mode, name: job.source.name, frames: decoded.frames };
-}
-
-/** Given pictures that the clip follows. @throws Error where none were given */
-async function controlOf({ settings: s, guide }: Job, stop: AbortSignal): Promise<RunRequest["control"]> {
-  if (controlIn(s) !== "pictures") return undefined;
-  if (!guide) throw new Error("there are no pictures to follow; choose some first, or let the clip follow nothing");
-  const { frames, fps, width, height, controlModel: id, controlScale: scale } = s;
-  const decoded = await decode({ ...guide, frames, fps, width, height }, stop);
-  for (const note of decoded.notes) say(note);
-  return { id, name: guide.name, scale, guide: { kind: "pictures", frames: decoded.frames } };
-}
-
 function finish(job: Job, result: RunResult): void {
   for (const warning of result.warnings) say(warning, "note");
-  job.clip.value = keep(job.settings, result, job.source);
+  job.clip.value = keep(job.settings, result, job.inputs);
   job.state.value = "done";
 }
 

@@ -4,6 +4,7 @@ import {
   BUNDLED,
   BUNDLED_CONTROL,
   BUNDLED_LORA,
+  type Control,
   type ModelChoice,
   type RunOptions,
   type RunRequest,
@@ -23,7 +24,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     lowMemory: s.lowMemory,
     motionNorm: s.motionNorm === "auto" ? undefined : s.motionNorm,
     distilled: isDistilled(s.scheduler),
-    encoder: s.mode !== "text",
+    encoder: s.mode !== "text" || controlIn(s) === "keys",
   };
   const options: RunOptions = {
     prompt: s.prompt,
@@ -54,19 +55,33 @@ export function controlIn(s: Settings): Settings["control"] {
 }
 
 /** The request as far as a plan looks at it: without what is drawn or read when the run begins. */
-export function plannedRequest(s: Settings): RunRequest {
-  const path = { kind: "path", points: [], size: s.controlDisc } as const;
-  const control = { id: s.controlModel, name: "", scale: s.controlScale, guide: path };
-  return { ...requestOf(s, false), control: controlIn(s) === "none" ? undefined : control };
+export function plannedRequest(s: Settings, encoder: string | undefined): RunRequest {
+  const blank = { width: 8, height: 8, rgba: new Uint8Array(8 * 8 * 4) };
+  const pictures = (count: number) => ({ ...blank, count, rgba: new Uint8Array(8 * 8 * 4 * count) });
+  const guides = {
+    path: { kind: "path", points: [], size: s.controlDisc },
+    pictures: { kind: "pictures", frames: pictures(1), made: "as they are" },
+    keys: { kind: "keys", frames: pictures(s.keyFrames.length), made: "as they are", at: s.keyFrames },
+  } as const;
+  const follows = controlIn(s);
+  return {
+    ...requestOf(s, false),
+    control: follows === "none" ? undefined : { ...networkOf(s), name: "", guide: guides[follows] },
+    likenesses: encoder === undefined ? [] : s.likenesses.map((l) => ({ ...l, encoder, names: [], images: [blank] })),
+  };
+}
+
+/** The network that the clip is guided by. */
+export function networkOf(s: Settings): Pick<Control, "id" | "scale" | "start" | "end"> {
+  return { id: s.controlModel, scale: s.controlScale, start: s.controlStart, end: s.controlEnd };
 }
 
 /** What a drawn path asks for; given pictures are read when the run begins. */
 function controlOf(s: Settings): RunRequest["control"] {
   if (controlIn(s) !== "path" || s.controlPath.length === 0) return undefined;
   return {
-    id: s.controlModel,
+    ...networkOf(s),
     name: "a drawn path",
-    scale: s.controlScale,
     guide: { kind: "path", points: s.controlPath, size: s.controlDisc },
   };
 }

@@ -6,6 +6,9 @@ import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
 import { pathFrom } from "./path.js";
 import { regionOf } from "./regions.js";
 
+/** What may be made of control pictures, under the command line's names. */
+const MADE = ["canny", "softedge", "grey", "scribble", "tile"] as const;
+
 /** "8:a heart" → frame 8 */
 function stopOf(entry: string | number): Settings["travel"][number] {
   const [, frame = "0", text = ""] = /^(\d+):(.*)$/s.exec(String(entry)) ?? [];
@@ -22,22 +25,50 @@ function list(value: Recipe[string]): readonly (string | number)[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** A number after a colon with its part of the steps, as the command line writes it: "…:0.8:0-0.5". */
+const SPAN = String.raw`([+-]?(?:\d+\.?\d*|\.\d+))(?::(\d*\.?\d+)-(\d*\.?\d+))?`;
+
+type Find = (value: unknown, otherwise: string) => string;
+
 /** The control of a recipe: a path is drawn again; pictures have to be given again. */
-function controlFrom(recipe: Recipe, find: (value: unknown, otherwise: string) => string): Partial<Settings> {
-  const [, model = "", scale] = /^(.+?)=.*?(?::([\d.]+))?$/.exec(String(list(recipe["control"])[0] ?? "")) ?? [];
+function controlFrom(recipe: Recipe, find: Find): Partial<Settings> {
+  const text = String(list(recipe["control"])[0] ?? "");
+  const [, model = "", pictures = "", scale = 1, start = 0, end = 1] =
+    new RegExp(`^(.+?)=(.+?)(?::${SPAN})?$`, "s").exec(text) ?? [];
   if (model === "") return {};
   const bundled = model.endsWith("shapes/control-blob");
   const points = list(recipe["controlPath"]).map((p) => {
     const [x, y, t] = String(p).split(",").map(Number);
     return { x, y, t };
   });
+  const marks = pictures.split("@").slice(1);
+  const at = marks
+    .find((mark) => /^\d+(,\d+)*$/.test(mark))
+    ?.split(",")
+    .map(Number);
+  const made = MADE.find((name) => marks.includes(name));
   return {
-    control: points.length > 0 ? "path" : "pictures",
+    control: points.length > 0 ? "path" : at ? "keys" : "pictures",
     controlModel: bundled ? BUNDLED_CONTROL : find(model, BUNDLED_CONTROL),
     controlPath: pathFrom(points),
-    ...(scale !== undefined && { controlScale: Number(scale) }),
+    controlScale: Number(scale),
+    controlStart: Number(start),
+    controlEnd: Number(end),
+    ...(at && { keyFrames: at }),
+    ...(made && { controlMade: made }),
     ...(typeof recipe["controlDisc"] === "number" && { controlDisc: recipe["controlDisc"] }),
   };
+}
+
+/** IP-Adapters of a recipe that are stored here; their pictures have to be given again. */
+function likenessesFrom(recipe: Recipe, find: Find): Pick<Settings, "likenesses" | "imageEncoder"> {
+  const scales = list(recipe["ipScale"]);
+  const likenesses = list(recipe["ipAdapter"]).flatMap((name, i) => {
+    const id = find(name, "");
+    const [, scale = 1, start = 0, end = 1] = new RegExp(`^${SPAN}$`).exec(String(scales[i] ?? scales[0] ?? 1)) ?? [];
+    return id === "" ? [] : [{ id, scale: Number(scale), start: Number(start), end: Number(end) }];
+  });
+  return { likenesses, imageEncoder: find(list(recipe["ipEncoder"])[0], "") };
 }
 
 /**
@@ -93,6 +124,7 @@ export function fromRecipe(
     model,
     motion: find(recipe["motion"], ""),
     ...controlFrom(recipe, find),
+    ...likenessesFrom(recipe, find),
     embeddings: list(recipe["embedding"]).flatMap((name) => find(name, "") || []),
     vae: find(recipe["vae"], ""),
     loras: model === BUNDLED ? [{ id: BUNDLED_LORA, weight: own }, ...loras] : loras,

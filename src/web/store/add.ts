@@ -28,6 +28,9 @@ const ROLES: Readonly<Record<string, Role>> = {
   vae: "vae",
   controlnet: "control",
   "t2i-adapter": "control",
+  "sparse-control": "sparse",
+  "ip-adapter": "ip-adapter",
+  "image-encoder": "image-encoder",
   "textual-inversion": "embedding",
 };
 
@@ -92,7 +95,7 @@ async function folderModel({ name, files }: GivenFolder): Promise<Incoming> {
   const role = ROLES[what?.kind ?? "unknown"];
   if (!what || !role || what.kind === "unet-motion")
     throw new Error(
-      `${name} is a folder of ${what?.className ?? "unknown files"}, which no setting of this page takes; add a whole model folder, a MotionAdapter, a VAE, a LoRA, a ControlNet or a T2I-Adapter`,
+      `${name} is a folder of ${what?.className ?? "unknown files"}, which no setting of this page takes; add a whole model folder, a MotionAdapter, a VAE, a LoRA, a ControlNet, a T2I-Adapter, a SparseCtrl encoder or an image encoder`,
     );
   read.add(what.kind === "diffusers-folder" ? "model_index.json" : "config.json");
   let parameters = 0;

@@ -4,7 +4,8 @@
 import { blobSource, CheckpointError, type ByteSource, type Folder } from "../../index.js";
 
 /** What a stored model is for. */
-export type Role = "model" | "motion" | "lora" | "vae" | "control" | "embedding";
+export type Role =
+  "model" | "motion" | "lora" | "vae" | "control" | "sparse" | "ip-adapter" | "image-encoder" | "embedding";
 
 export interface StoredFile {
   /** Relative, with forward slashes. */

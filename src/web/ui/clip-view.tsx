@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { randomSeed } from "../state/defaults.js";
 import type { Clip } from "../state/history.js";
-import { startFromClip, startSource } from "../state/inputs.js";
+import { give, startFromClip } from "../state/inputs.js";
 import { enqueue } from "../state/jobs.js";
 import { change, settings } from "../state/settings.js";
 import { comparing, shown } from "../state/view.js";
@@ -62,7 +62,7 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
             class="secondary"
             data-tip="The same settings with another seed"
             onClick={() => {
-              const job = enqueue({ ...clip.settings, seed: randomSeed() }, clip.source);
+              const job = enqueue({ ...clip.settings, seed: randomSeed() }, clip.inputs);
               shown.value = { kind: "job", job };
             }}
           >
@@ -73,7 +73,7 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
             class="secondary"
             data-tip="Puts the settings of this clip back into the controls, its seed kept"
             onClick={() => {
-              startSource.value = clip.source;
+              give(clip.inputs);
               change({ ...clip.settings, seedLocked: true });
             }}
           >

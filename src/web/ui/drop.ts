@@ -3,7 +3,7 @@
 
 import type { GivenFile } from "../desk/protocol.js";
 import { addFiles, recipeOfFile, usage } from "../state/desk.js";
-import { guideSource, startFrom } from "../state/inputs.js";
+import { give, inputs, startFrom } from "../state/inputs.js";
 import { fromRecipe } from "../state/restore.js";
 import { settings } from "../state/settings.js";
 import { say } from "../state/toasts.js";
@@ -26,9 +26,20 @@ async function takePicture(file: File): Promise<void> {
   const recipe = await recipeOfFile(file, file.name).catch((error: Error) => error);
   if (recipe instanceof Error) {
     const source = { name: file.name, blob: file };
-    if (settings.value.control === "pictures" && !guideSource.value) {
-      guideSource.value = source;
+    if (settings.value.control === "pictures" && !inputs.value.guide) {
+      give({ guide: source });
       return say(`The next clip follows ${file.name}.`);
+    }
+    const { keys = [], likenesses = {} } = inputs.value;
+    const bare = settings.value.control === "keys" ? settings.value.keyFrames.findIndex((_, i) => !keys[i]) : -1;
+    if (bare >= 0) {
+      give({ keys: settings.value.keyFrames.map((_, i) => (i === bare ? source : keys[i])) });
+      return say(`Frame ${settings.value.keyFrames[bare]} of the next clip is like ${file.name}.`);
+    }
+    const blind = settings.value.likenesses.find(({ id }) => (likenesses[id] ?? []).length === 0);
+    if (blind) {
+      give({ likenesses: { ...likenesses, [blind.id]: [source] } });
+      return say(`The next clip is like ${file.name}.`);
     }
     startFrom(source);
     return say(`The next clip starts from ${file.name}.`);

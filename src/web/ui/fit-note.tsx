@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Fit, Smaller } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
+import { encoderOf } from "../state/inputs.js";
 import { current } from "../state/jobs.js";
 import { plannedRequest } from "../state/request.js";
 import { change, settings } from "../state/settings.js";
@@ -30,7 +31,7 @@ function usePlan(): void {
     const controller = new AbortController();
     const timer = setTimeout(() => {
       engine
-        .call("fit", plannedRequest(settings.peek()), { signal: controller.signal })
+        .call("fit", plannedRequest(settings.peek(), encoderOf(settings.peek())), { signal: controller.signal })
         .then((result) => (fit.value = result))
         .catch((error: Error) => {
           if (!controller.signal.aborted) fit.value = { message: error.message };

@@ -1,51 +1,74 @@
-// What a clip follows besides its words: nothing, a path drawn on the picture, or pictures for a control network. A path is
-// drawn with a pointer, at the speed at which the clip will follow it, or typed point by point.
+// What a clip follows besides its words: nothing, a path drawn on the picture, pictures for a control network, or pictures at
+// chosen frames.
 
-import { useRef, useState } from "preact/hooks";
-import { BUNDLED, BUNDLED_CONTROL } from "../engine/protocol.js";
-import { usage } from "../state/desk.js";
-import { guideSource } from "../state/inputs.js";
-import { placeAt, simplified, type Point } from "../state/path.js";
+import { BUNDLED, BUNDLED_CONTROL, type Making } from "../engine/protocol.js";
 import type { Settings } from "../state/defaults.js";
+import { usage } from "../state/desk.js";
+import { give, inputs } from "../state/inputs.js";
 import { change, settings, setter as set } from "../state/settings.js";
-import { Choice, Fold, IconButton, Range, Switch } from "./controls.js";
-import { Icon } from "./icons.js";
-import { autoplays } from "./player.js";
+import { Choice, Range, Switch } from "./controls.js";
+import { KeyFrames } from "./key-frames.js";
+import { PathPad } from "./path-pad.js";
 import { SourceInput } from "./source-input.js";
+import { Span } from "./span.js";
 
-/** The networks that there are: the bundled one goes with the bundled model alone. */
-function networks(s: Settings): readonly (readonly [string, string])[] {
-  const own = usage.value.models.filter((m) => m.role === "control").map((m) => [m.id, m.name] as const);
-  return s.model === BUNDLED ? [[BUNDLED_CONTROL, "Discs (demo)"], ...own] : own;
+type Networks = readonly (readonly [id: string, name: string])[];
+
+/** The networks that a way of following takes: the bundled one goes with the bundled model alone. */
+function networks(s: Settings, keys: boolean): Networks {
+  const role = keys ? "sparse" : "control";
+  const own = usage.value.models.filter((m) => m.role === role).map((m) => [m.id, m.name] as const);
+  return s.model === BUNDLED && !keys ? [[BUNDLED_CONTROL, "Discs (demo)"], ...own] : own;
 }
+
+const WAYS: readonly (readonly [Settings["control"], string, string])[] = [
+  ["none", "Nothing", "The sentence alone says where things are"],
+  ["path", "A path", "Draw where the thing goes: it follows a disc along your line, as fast as you draw it"],
+  ["pictures", "Pictures", "Control pictures, one for each frame or one for all: edges, poses, depths, discs"],
+  ["keys", "Frames", "Pictures for chosen frames: SparseCtrl fills in those between"],
+];
+
+const MADE: readonly (readonly [Making, string])[] = [
+  ["as they are", "as they are"],
+  ["canny", "edges (Canny)"],
+  ["softedge", "soft edges"],
+  ["scribble", "lines of a drawing"],
+  ["grey", "grey"],
+  ["tile", "blurred tiles"],
+];
 
 export function Follow() {
   const s = settings.value;
-  const models = networks(s);
-  if (models.length === 0) return null;
+  const [plain, sparse] = [networks(s, false), networks(s, true)];
+  if (plain.length + sparse.length === 0) return null;
+  const offered = WAYS.filter(([way]) => way === "none" || (way === "keys" ? sparse : plain).length > 0);
+  const models = s.control === "keys" ? sparse : plain;
   return (
     <section class="group" aria-label="Follow">
-      <Switch
-        label="Follow"
-        value={s.control}
-        options={[
-          ["none", "Nothing", "The sentence alone says where things are"],
-          ["path", "A path", "Draw where the thing goes: it follows a disc along your line, as fast as you draw it"],
-          ["pictures", "Pictures", "Control pictures, one for each frame or one for all: edges, poses, depths, discs"],
-        ]}
-        onChange={set("control")}
-      />
-      {s.control === "path" && <Pad path={s.controlPath} size={s} disc={s.controlDisc} />}
-      {s.control === "pictures" && <SourceInput source={guideSource} label="Control pictures" />}
+      <Switch label="Follow" value={s.control} options={offered} onChange={(control) => follow(control, s)} />
+      {s.control === "path" && <PathPad path={s.controlPath} size={s} disc={s.controlDisc} />}
+      {s.control === "pictures" && (
+        <SourceInput source={inputs.value.guide} label="Control pictures" onChange={(guide) => give({ guide })} />
+      )}
+      {s.control === "keys" && <KeyFrames frames={s.keyFrames} count={s.frames} />}
       {s.control !== "none" && (
         <>
-          {(models.length > 1 || models[0]![0] !== BUNDLED_CONTROL) && (
+          {(models.length > 1 || models[0]?.[0] !== BUNDLED_CONTROL) && (
             <Choice
               label="Network"
               tip="The control network that looks at the pictures"
               value={s.controlModel}
               options={models}
               onChange={set("controlModel")}
+            />
+          )}
+          {s.control !== "path" && (
+            <Choice
+              label="Look at"
+              tip="What is made of the pictures first: networks were trained on edges, drawings, grey or blurred pictures. Poses and depths have to be given ready-made."
+              value={s.controlMade}
+              options={MADE}
+              onChange={set("controlMade")}
             />
           )}
           <Range
@@ -57,168 +80,32 @@ export function Follow() {
             step={0.05}
             onChange={set("controlScale")}
           />
+          {s.control === "path" && (
+            <Range
+              label="Disc"
+              tip="Radius of the disc, in parts of the picture's shorter side: the thing comes out about as large."
+              value={s.controlDisc}
+              min={0.05}
+              max={0.3}
+              step={0.01}
+              onChange={set("controlDisc")}
+            />
+          )}
+          <Span
+            start={s.controlStart}
+            end={s.controlEnd}
+            onChange={(controlStart, controlEnd) => change({ controlStart, controlEnd })}
+          />
         </>
-      )}
-      {s.control === "path" && (
-        <Range
-          label="Disc"
-          tip="Radius of the disc, in parts of the picture's shorter side: the thing comes out about as large."
-          value={s.controlDisc}
-          min={0.05}
-          max={0.3}
-          step={0.01}
-          onChange={set("controlDisc")}
-        />
       )}
     </section>
   );
 }
 
-interface PadProps {
-  readonly path: readonly Point[];
-  readonly size: { readonly width: number; readonly height: number; readonly frames: number; readonly fps: number };
-  readonly disc: number;
-}
-
-const START: readonly Point[] = [
-  { x: 0.25, y: 0.5, t: 0 },
-  { x: 0.75, y: 0.5, t: 1 },
-];
-
-/** The picture to draw on, and its points in numbers. */
-function Pad({ path, size, disc }: PadProps) {
-  const [drawing, setDrawing] = useState<readonly Point[]>([]);
-  const pad = useRef<SVGSVGElement>(null);
-  const { width, height, frames, fps } = size;
-  const line = drawing.length > 0 ? drawing : path;
-  const radius = disc * Math.min(width, height);
-  const place = (e: PointerEvent): Point => {
-    const box = pad.current!.getBoundingClientRect();
-    const part = (at: number, from: number, length: number) => Math.min(1, Math.max(0, (at - from) / length));
-    return { x: part(e.clientX, box.left, box.width), y: part(e.clientY, box.top, box.height), t: e.timeStamp };
-  };
-  const end = () => {
-    if (drawing.length > 0) change({ controlPath: simplified(drawing) });
-    setDrawing([]);
-  };
-  return (
-    <>
-      <svg
-        ref={pad}
-        class="pad"
-        viewBox={`0 0 ${width} ${height}`}
-        style={{ aspectRatio: `${width} / ${height}`, "--ratio": width / height }}
-        role="img"
-        aria-label={path.length === 0 ? "No path yet" : `A path of ${path.length} points`}
-        data-tip="Draw the way of the thing, with mouse, finger or pen. By keyboard: Points, below."
-        onPointerDown={(e) => {
-          e.currentTarget.setPointerCapture(e.pointerId);
-          setDrawing([place(e)]);
-        }}
-        onPointerMove={(e) => {
-          if (drawing.length > 0) setDrawing([...drawing, place(e)]);
-        }}
-        onPointerUp={end}
-        onPointerCancel={end}
-      >
-        {line.length === 0 ? (
-          <text x={width / 2} y={height / 2} font-size={Math.min(width, height) / 12}>
-            draw here
-          </text>
-        ) : (
-          <>
-            <polyline points={line.map((p) => `${p.x * width},${p.y * height}`).join(" ")} />
-            <Disc key={JSON.stringify(path)} path={line} size={size} radius={radius} seconds={frames / fps} />
-          </>
-        )}
-      </svg>
-      <Points path={path} frames={frames} />
-    </>
-  );
-}
-
-/** The disc on its way. */
-function Disc(p: {
-  readonly path: readonly Point[];
-  readonly size: PadProps["size"];
-  readonly radius: number;
-  readonly seconds: number;
-}) {
-  const { width, height } = p.size;
-  const first = placeAt(p.path, 0);
-  const moves = autoplays() && p.path.length > 1 && p.path.at(-1)!.t === 1;
-  const way = (axis: "x" | "y", length: number) => ({
-    values: p.path.map((q) => q[axis] * length).join(";"),
-    keyTimes: p.path.map((q) => q.t).join(";"),
-    dur: `${p.seconds}s`,
-    repeatCount: "indefinite",
-  });
-  return (
-    <circle cx={first.x * width} cy={first.y * height} r={p.radius}>
-      {moves && p.path[0]!.t === 0 && <animate attributeName="cx" {...way("x", width)} />}
-      {moves && p.path[0]!.t === 0 && <animate attributeName="cy" {...way("y", height)} />}
-    </circle>
-  );
-}
-
-/** The path's points in numbers: in per cent of the picture, and frames. */
-function Points({ path, frames }: { readonly path: readonly Point[]; readonly frames: number }) {
-  const last = Math.max(1, frames - 1);
-  const put = (i: number, patch: Partial<Point>) =>
-    change({ controlPath: path.map((p, k) => (k === i ? { ...p, ...patch } : p)).toSorted((a, b) => a.t - b.t) });
-  const field = (i: number, name: string, value: number, most: number, onChange: (part: number) => void) => (
-    <input
-      type="number"
-      class="number"
-      aria-label={`${name} of point ${i + 1}`}
-      data-tip={name === "Frame" ? `The frame at which it is there, 0 to ${last}` : "Per cent of the picture"}
-      min={0}
-      max={most}
-      value={Math.round(value * most)}
-      onChange={(e) => {
-        const n = Number(e.currentTarget.value);
-        if (Number.isFinite(n)) onChange(Math.min(1, Math.max(0, n / most)));
-      }}
-    />
-  );
-  const add = () => {
-    const end = path.at(-1);
-    if (!end) return change({ controlPath: START });
-    const shrunk = path.map((p) => ({ ...p, t: (p.t * path.length) / (path.length + 1) }));
-    change({ controlPath: [...shrunk, { x: 1 - end.x, y: end.y, t: 1 }] });
-  };
-  return (
-    <Fold title="Points" note={path.length === 0 ? undefined : String(path.length)}>
-      {path.length > 0 && (
-        <p class="point muted small" aria-hidden="true">
-          <span>from left, %</span> <span>from top, %</span> <span>frame</span> <span />
-        </p>
-      )}
-      {path.map((p, i) => (
-        <div class="point" key={i}>
-          {field(i, "From left", p.x, 100, (x) => put(i, { x }))}
-          {field(i, "From top", p.y, 100, (y) => put(i, { y }))}
-          {field(i, "Frame", p.t, last, (t) => put(i, { t }))}
-          <IconButton
-            icon="close"
-            label={`Take out point ${i + 1}`}
-            onClick={() => change({ controlPath: path.filter((_, k) => k !== i) })}
-          />
-        </div>
-      ))}
-      <button type="button" class="quiet add" data-tip="A point at the path's end" onClick={add}>
-        <Icon name="plus" size={15} /> Add a point
-      </button>
-      {path.length > 0 && (
-        <button
-          type="button"
-          class="quiet add"
-          data-tip="Takes the whole path away"
-          onClick={() => change({ controlPath: [] })}
-        >
-          <Icon name="close" size={15} /> Clear the path
-        </button>
-      )}
-    </Fold>
-  );
+/** Another way of following, with a network that takes it. */
+function follow(control: Settings["control"], s: Settings): void {
+  const models = networks(s, control === "keys");
+  const [first] = models;
+  const fits = control === "none" || !first || models.some(([id]) => id === s.controlModel);
+  change({ control, ...(!fits && { controlModel: first[0] }) });
 }

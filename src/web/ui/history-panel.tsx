@@ -98,7 +98,7 @@ function ClipCard({ clip }: { readonly clip: Clip }) {
           icon="rerun"
           label="Run again"
           tip="Makes it again with the same settings and seed"
-          onClick={() => (shown.value = { kind: "job", job: enqueue(clip.settings, clip.source) })}
+          onClick={() => (shown.value = { kind: "job", job: enqueue(clip.settings, clip.inputs) })}
         />
         <IconButton
           icon="trash"

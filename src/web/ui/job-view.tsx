@@ -80,7 +80,7 @@ function Stopped({ job }: { readonly job: Job }) {
 }
 
 function again(job: Job): void {
-  shown.value = { kind: "job", job: enqueue(job.settings, job.source) };
+  shown.value = { kind: "job", job: enqueue(job.settings, job.inputs) };
 }
 
 /** What went wrong and what helps. */

@@ -14,6 +14,9 @@ const ROLES = {
   lora: "LoRAs",
   vae: "VAEs",
   control: "Control",
+  sparse: "Key frames (SparseCtrl)",
+  "ip-adapter": "IP-Adapters",
+  "image-encoder": "Image encoders",
   embedding: "Embeddings",
 } as const;
 

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { BUNDLED } from "../engine/protocol.js";
 import { gpu } from "../state/engine.js";
-import { lacks } from "../state/inputs.js";
+import { missing } from "../state/inputs.js";
 import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
 import { randomSeed } from "../state/defaults.js";
 import { change, settings } from "../state/settings.js";
@@ -30,7 +30,7 @@ const EXAMPLES = ["a blue heart growing at sunset", "a yellow circle moving up o
 /** Queues a run with the present settings and shows it. A seed that is not locked is drawn anew after each. */
 export function generate(): void {
   const s = settings.value;
-  if (gpu.value.state !== "ready" || lacks(s)) return;
+  if (gpu.value.state !== "ready" || missing(s) !== undefined) return;
   const job = enqueue(s);
   if (!current.value || current.value === job) shown.value = { kind: "job", job };
   if (!s.seedLocked) change({ seed: randomSeed() });
@@ -113,13 +113,14 @@ export function Action() {
   const queued = waiting.value.length;
   const ready = gpu.value.state === "ready";
   const s = settings.value;
-  const empty = lacks(s);
+  const lacking = missing(s);
   return (
     <div class="action">
+      {ready && lacking !== undefined && <p class="note lacking">{lacking}</p>}
       <button
         type="button"
         class="primary"
-        disabled={!ready || empty}
+        disabled={!ready || lacking !== undefined}
         data-tip={
           running
             ? "Queues another clip with the present settings"
@@ -134,7 +135,7 @@ export function Action() {
           icon="grid"
           label="Four seeds"
           tip="Four clips at once, each with a seed of its own, beside each other"
-          disabled={!ready || empty}
+          disabled={!ready || lacking !== undefined}
           onClick={generateFour}
         />
       )}

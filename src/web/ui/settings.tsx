@@ -9,6 +9,7 @@ import { Choice, IconButton, NumberField, Range, Row } from "./controls.js";
 import { Frames } from "./course.js";
 import { FitNote } from "./fit-note.js";
 import { Follow } from "./follow.js";
+import { Likenesses } from "./likeness.js";
 import { Model } from "./model-panel.js";
 import { StartFrom } from "./start-from.js";
 
@@ -41,6 +42,7 @@ export function SettingsPanel() {
     <>
       <StartFrom />
       <Follow />
+      <Likenesses />
       <Seed />
       <section class="group" aria-label="Picture">
         <Shapes native={native} />

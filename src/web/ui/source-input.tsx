@@ -1,19 +1,21 @@
 // A picture, animation or video that a run reads: chosen, dropped or pasted, shown small, taken out again.
 
-import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Source } from "../state/inputs.js";
 import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 
 export function SourceInput(p: {
-  readonly source: Signal<Source | undefined>;
+  readonly source: Source | undefined;
   /** What it is called for screen readers. */
   readonly label: string;
-  /** Default: puts it into `source`. */
-  onChoose?(source: Source): void;
+  /** What its button says. */
+  readonly text?: string;
+  /** Whether only pictures are taken. */
+  readonly still?: boolean;
+  onChange(source: Source | undefined): void;
 }) {
-  const source = p.source.value;
+  const { source } = p;
   const input = useRef<HTMLInputElement>(null);
   const [url, setUrl] = useState<string | undefined>();
   useEffect(() => {
@@ -33,16 +35,20 @@ export function SourceInput(p: {
         <>
           {moving ? <video src={url} muted loop autoplay playsInline /> : <img src={url} alt="" />}
           <span class="small">{source.name}</span>
-          <IconButton icon="close" label="Take it out" onClick={() => (p.source.value = undefined)} />
+          <IconButton icon="close" label={`Take out ${source.name}`} onClick={() => p.onChange(undefined)} />
         </>
       ) : (
         <button
           type="button"
           class="secondary wide"
-          data-tip="A video, an animation (GIF, APNG, WebP) or a picture"
+          data-tip={
+            p.still
+              ? "A picture; of an animation or a video the first frame"
+              : "A video, an animation (GIF, APNG, WebP) or a picture"
+          }
           onClick={() => input.current?.click()}
         >
-          <Icon name="file" size={16} /> Choose a video or picture
+          <Icon name="file" size={16} /> {p.text ?? "Choose a video or picture"}
         </button>
       )}
       <input
@@ -53,9 +59,7 @@ export function SourceInput(p: {
         accept="video/*,image/*"
         onChange={(e) => {
           const file = e.currentTarget.files?.[0];
-          const chosen = file && { name: file.name, blob: file };
-          if (chosen && p.onChoose) p.onChoose(chosen);
-          else if (chosen) p.source.value = chosen;
+          if (file) p.onChange({ name: file.name, blob: file });
           e.currentTarget.value = "";
         }}
       />

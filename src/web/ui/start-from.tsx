@@ -1,7 +1,7 @@
 // From what a clip starts: from noise alone, or from a video that the sentence changes.
 
 import { useEffect } from "preact/hooks";
-import { startFrom, startSource } from "../state/inputs.js";
+import { give, inputs, startFrom } from "../state/inputs.js";
 import { facts } from "../state/engine.js";
 import type { Settings } from "../state/defaults.js";
 import { change, settings } from "../state/settings.js";
@@ -31,7 +31,13 @@ export function StartFrom() {
   return (
     <section class="group" aria-label="Start from">
       <Switch label="Start from" value={s.mode} options={offered} onChange={(mode) => change({ mode })} />
-      {s.mode !== "text" && <SourceInput source={startSource} label="Video or picture" onChoose={startFrom} />}
+      {s.mode !== "text" && (
+        <SourceInput
+          source={inputs.value.start}
+          label="Video or picture"
+          onChange={(start) => (start ? startFrom(start) : give({ start }))}
+        />
+      )}
       {s.mode === "image" && (
         <Range
           label="Movement"
