@@ -208,8 +208,8 @@ const STATES = {
           return refuse ? new GPUOutOfMemoryError("none left") : error;
         };
       });
-    await page.getByLabel("Width", { exact: true }).fill("768");
-    await page.getByLabel("Height", { exact: true }).fill("768");
+    await page.getByLabel("Width", { exact: true }).fill("2048");
+    await page.getByLabel("Height", { exact: true }).fill("2048");
     await page.getByLabel("Height", { exact: true }).blur();
     await page.getByText(/^Too big for this GPU/).waitFor();
     await scrollTo(page.getByRole("region", { name: "Picture", exact: true }));

@@ -142,19 +142,6 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     await close();
   });
 
-  it.each(["light", "dark"] as const)("has no accessibility violations (%s)", async (colorScheme) => {
-    const { page, close } = await studio.open({ colorScheme });
-    await page.getByRole("heading", { name: "A sentence becomes an animation" }).waitFor();
-    expect(await axeViolations(page)).toEqual([]);
-    await page.getByRole("link", { name: "Models" }).click();
-    await page.getByRole("heading", { name: "Models", level: 1 }).waitFor();
-    expect(await axeViolations(page)).toEqual([]);
-    await page.getByRole("link", { name: "Learn" }).click();
-    await page.getByRole("heading", { name: "What happens inside" }).waitFor();
-    expect(await axeViolations(page)).toEqual([]);
-    await close();
-  });
-
   it("does not scroll sideways on a phone", async () => {
     const { page, close } = await studio.open({ viewport: { width: 390, height: 800 }, hasTouch: true });
     for (const name of ["Create", "Models", "Learn"]) {

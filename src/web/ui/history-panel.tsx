@@ -48,7 +48,7 @@ function JobCard({ job }: { readonly job: Job }) {
         <span class="about">
           <span class="what">{job.settings.prompt}</span>
           <span class="muted small">
-            {state === "running" ? "being made" : state === "failed" ? "failed" : "waiting"} · seed {job.settings.seed}
+            {state === "running" ? "being made" : state === "failed" ? "failed" : `waiting · seed ${job.settings.seed}`}
           </span>
         </span>
       </button>

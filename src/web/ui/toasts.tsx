@@ -7,7 +7,7 @@ export function Toasts() {
   return (
     <div class="toasts" role="log" aria-label="Messages" aria-live="polite">
       {toasts.value.map(({ id, text, kind }) => (
-        <div key={id} class={`toast ${kind}`} role={kind === "error" ? "alert" : undefined}>
+        <div key={id} class={kind === "error" ? "toast error" : "toast"} role={kind === "error" ? "alert" : undefined}>
           <p>{text.charAt(0).toUpperCase() + text.slice(1)}</p>
           <IconButton icon="close" label="Dismiss" onClick={() => hush(id)} />
         </div>

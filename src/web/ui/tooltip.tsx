@@ -1,5 +1,5 @@
 // One tooltip for the whole page: shows the `data-tip` of what the pointer rests on or the keyboard has reached, and describes
-// that element to screen readers. Escape hides it.
+// that element to screen readers. Escape hides it, and so does pressing what it describes.
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -46,7 +46,7 @@ export function Tooltip() {
     const focus = (e: FocusEvent) => {
       if (e.target instanceof Element && e.target.matches(":focus-visible")) show(e.target, DELAY);
     };
-    const key = (e: KeyboardEvent) => e.key === "Escape" && hide();
+    const key = (e: KeyboardEvent) => ["Escape", "Enter", " "].includes(e.key) && hide();
     document.addEventListener("pointerover", over);
     document.addEventListener("pointerdown", hide);
     document.addEventListener("focusin", focus);
