@@ -81,8 +81,26 @@ export class SelfAttention {
   }
 }
 
+/** Keys and values `[b, tokens, 2·inner]` of a text for the layers that read it. */
+export interface TextKeyValues {
+  get(layer: CrossAttention): Tensor | undefined;
+}
+
 /** Keys and values of one text for every cross-attention layer: computed once per text, not once per step. */
-export type TextKeyValues = ReadonlyMap<CrossAttention, Tensor>;
+export type PreparedText = ReadonlyMap<CrossAttention, Tensor>;
+
+/** Texts `[b, tokens, textChannels]` of which each layer makes its keys and values when it reads them: one a frame. */
+export class TextStates implements TextKeyValues {
+  readonly states: Tensor;
+
+  constructor(states: Tensor) {
+    this.states = states;
+  }
+
+  get(layer: CrossAttention): Tensor {
+    return layer.keyValues(this.states);
+  }
+}
 
 /** What of a text is for `count` of n frames, all of one clip, from frame `start` on: the frames' own texts, or their clip's. */
 export function textOfPart(
@@ -90,18 +108,21 @@ export function textOfPart(
   text: TextKeyValues,
   { start, count, n }: { readonly start: number; readonly count: number; readonly n: number },
 ): TextKeyValues {
+  const partOf = (t: Tensor): Tensor => {
+    const texts = t.shape[0]!;
+    return texts === n ? rows(t, start, count) : rows(t, Math.floor((start * texts) / n), 1);
+  };
+  if (text instanceof TextStates) return new TextStates(partOf(text.states));
   return new Map(
     layers.flatMap((layer) => {
       const kv = text.get(layer);
-      if (!kv) return []; // which says so when it is used
-      const texts = kv.shape[0]!;
-      return [[layer, texts === n ? rows(kv, start, count) : rows(kv, Math.floor((start * texts) / n), 1)] as const];
+      return kv ? [[layer, partOf(kv)] as const] : []; // which says so when it is used
     }),
   );
 }
 
 /** Keys and values of a text `[b, tokens, textChannels]` for layers that read it. */
-export function prepareText(layers: readonly CrossAttention[], text: Tensor): TextKeyValues {
+export function prepareText(layers: readonly CrossAttention[], text: Tensor): PreparedText {
   return new Map(layers.map((layer) => [layer, layer.keyValues(text)]));
 }
 

@@ -7,7 +7,7 @@ import { linear, packLinear, type PackedLinear } from "../../kernels/linear.js";
 import type { Device } from "../gpu/device.js";
 import type { UNetAdditions } from "../models/unet/additions.js";
 import type { UNetMotionModel } from "../models/unet/unet.js";
-import type { CrossAttention, TextKeyValues } from "../nn/attention.js";
+import type { CrossAttention, PreparedText } from "../nn/attention.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Condition } from "./condition.js";
 import { levelSizes } from "./control/regions.js";
@@ -50,7 +50,7 @@ export function wordPositions(tokenizer: PromptTokenizer, rows: readonly PromptC
 
 export interface WordReaderOptions {
   /** Keys of the run's text, by the UNet's layers. */
-  readonly text: TextKeyValues;
+  readonly text: PreparedText;
   /** Places of the word's tokens. */
   readonly positions: readonly number[];
   readonly dtype: "f32" | "f16";
@@ -95,7 +95,6 @@ export function wordReader(
 
 /** Reads a word's weights in every evaluation of a whole clip; as a condition it adds nothing. */
 export class WordReader implements Condition {
-  readonly crossAttentions = [];
   readonly #device: Device;
   readonly #options: WordReaderOptions;
   /** Values that are 1 for the word in the first channel of each head, and the mean over those channels; by sizes. */

@@ -4,13 +4,10 @@
 
 import type { UNetAdditions } from "../models/unet/additions.js";
 import type { UNetInputs } from "../models/unet/unet.js";
-import type { CrossAttention } from "../nn/attention.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** Something besides the text that guides a run; made for the run, disposed with it. */
 export interface Condition extends Disposable {
-  /** Layers of its own network that read the text: `inputs.text` has their keys and values beside the UNet's. */
-  readonly crossAttentions: readonly CrossAttention[];
   /** Whether it acts at evaluation `index` of `timesteps`; evaluations with other answers are recorded anew. */
   active(index: number): boolean;
   /**

@@ -11,7 +11,7 @@ import { linearCombination } from "../../kernels/linear-combination.js";
 import type { Device, Recording } from "../gpu/device.js";
 import { fusionRuns, runsOf } from "../models/unet/frame-windows.js";
 import type { UNetInputs, UNetMotionModel } from "../models/unet/unet.js";
-import { prepareText, type TextKeyValues } from "../nn/attention.js";
+import { TextStates, type PreparedText } from "../nn/attention.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Condition } from "./condition.js";
@@ -23,7 +23,7 @@ import { isWhole, type Window, type WindowSchedule } from "./windows.js";
 /** What the text says, with guidance the negative one first. */
 export type TextConditioning =
   /** One text a clip: keys and values as the UNet's layers read them. */
-  | { readonly per: "clip"; readonly keyValues: TextKeyValues }
+  | { readonly per: "clip"; readonly keyValues: PreparedText }
   /** One text a frame: states `[clips·frames, tokens, d]` of the whole clip; their keys and values are made per window. */
   | { readonly per: "frame"; readonly states: Tensor };
 
@@ -33,7 +33,7 @@ export interface Conditioning {
   /** Embeddings of all timesteps, `[evaluations, 4·width]`. */
   readonly times: Tensor;
   /** Keys and values of each region's text. */
-  readonly regions: readonly TextKeyValues[];
+  readonly regions: readonly PreparedText[];
 }
 
 /** Frees a conditioning's tensors. */
@@ -205,12 +205,11 @@ export class Denoiser implements Disposable {
 
   #record(acting: readonly Condition[]): Tensor {
     const { unet, settings, conditioning } = this.#options;
-    const readers = [...unet.crossAttentions, ...new Set(acting.flatMap((c) => c.crossAttentions))];
     const attention = attentionWindows(settings);
     return this.#device.scope(() => {
       const inputs: UNetInputs = {
         time: this.#time,
-        text: conditioning.text.per === "clip" ? conditioning.text.keyValues : prepareText(readers, this.#states!),
+        text: conditioning.text.per === "clip" ? conditioning.text.keyValues : new TextStates(this.#states!),
         clip: {
           frames: this.#input.shape[0]! / (this.#guided ? 2 : 1),
           norm: settings.motionNorm,

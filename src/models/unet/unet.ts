@@ -1,7 +1,7 @@
 // The noise predictor: Stable Diffusion's UNet with motion modules (diffusers UNetMotionModel), or without them
 // (UNet2DConditionModel). Frames are a batch of pictures to everything but the motion modules.
 
-import { prepareText, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
+import { prepareText, type CrossAttention, type PreparedText, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
 import { GroupNorm } from "../../nn/norm.js";
 import { inParts, ParkedFrames, rows } from "../../nn/rows.js";
@@ -19,7 +19,7 @@ import type { Clip } from "./motion.js";
 export interface UNetInputs {
   /** `[1, 4·width]`: the row of `timeEmbeddings` for this evaluation's timestep, one for all clips. */
   readonly time: Tensor;
-  /** From `prepareText`: one text a clip, or one a frame. */
+  /** From `prepareText`, or as they are: one text a clip, or one a frame. */
   readonly text: TextKeyValues;
   readonly clip: Clip;
   /** What other networks add; default nothing. */
@@ -70,7 +70,7 @@ export class UNetMotionModel {
   }
 
   /** Keys and values of a text `[b, tokens, crossAttentionDim]` for every layer that reads it: once per text. */
-  prepareText(text: Tensor): TextKeyValues {
+  prepareText(text: Tensor): PreparedText {
     return prepareText(this.crossAttentions, text);
   }
 

@@ -5,7 +5,7 @@ import type { AutoencoderKL } from "../../models/vae/vae.js";
 import type { ControlNetModel } from "../../models/controlnet/controlnet.js";
 import type { UNetMotionModel } from "../../models/unet/unet.js";
 import { vaeFactor } from "../../models/vae/config.js";
-import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
+import type { CrossAttention, PreparedText } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TorchGenerator } from "../../tensor/torch-generator.js";
 import type { Condition } from "../condition.js";
@@ -57,7 +57,7 @@ export interface ConditionedRun {
   /** Steps of each FreeInit iteration; parts of the steps are counted in each anew. */
   readonly steps: readonly number[];
   /** Keys and values of the regions' texts; they outlive the conditions. */
-  readonly regionTexts: readonly TextKeyValues[];
+  readonly regionTexts: readonly PreparedText[];
   /** The run's noise; drawn from before the first sample is. */
   readonly generator: TorchGenerator;
   /** Runs what is recorded; throws where `check` counts values that are not finite, naming the stage. */

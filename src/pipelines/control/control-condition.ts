@@ -5,7 +5,7 @@ import { countNonFinite } from "../../../kernels/finite.js";
 import type { ControlMaps, ControlNetModel } from "../../models/controlnet/controlnet.js";
 import type { Addition, UNetAdditions } from "../../models/unet/additions.js";
 import type { UNetInputs } from "../../models/unet/unet.js";
-import type { CrossAttention, TextKeyValues } from "../../nn/attention.js";
+import { TextStates, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Condition } from "../condition.js";
 import { copyRows } from "../../../kernels/copy.js";
@@ -53,10 +53,6 @@ export class ControlCondition implements Condition {
     const [frames, h, w] = window;
     const width = network.config.unet.blockOutChannels[0]!;
     this.#condition = Tensor.empty(device, [(guess ? 1 : clips) * frames, h, w, width], dtype, "control: condition");
-  }
-
-  get crossAttentions(): readonly CrossAttention[] {
-    return this.#o.network.crossAttentions;
   }
 
   /**
@@ -164,15 +160,18 @@ export class ControlCondition implements Condition {
   }
 }
 
-/** Keys and values for some of n frames: one text a frame, or one a clip of which the rows' clips are taken. */
+/** What of a text is for some of n frames: one text a frame, or one a clip of which the rows' clips are taken. */
 function textOf(
   layers: readonly CrossAttention[],
   text: TextKeyValues,
   rows: readonly number[],
   n: number,
 ): TextKeyValues {
-  const texts = text.get(layers[0]!)?.shape[0] ?? 1;
-  const wanted = texts === n ? rows : [...new Set(rows.map((r) => Math.floor((r * texts) / n)))];
-  if (wanted.length === texts) return text;
-  return new Map(layers.map((layer) => [layer, takeRows(text.get(layer)!, wanted)]));
+  const partOf = (t: Tensor): Tensor => {
+    const texts = t.shape[0]!;
+    const wanted = texts === n ? rows : [...new Set(rows.map((r) => Math.floor((r * texts) / n)))];
+    return wanted.length === texts ? t : takeRows(t, wanted);
+  };
+  if (text instanceof TextStates) return new TextStates(partOf(text.states));
+  return new Map(layers.map((layer) => [layer, partOf(text.get(layer)!)]));
 }

@@ -25,7 +25,6 @@ export interface FeatureConditionOptions extends Span {
 }
 
 export class FeatureCondition implements Condition {
-  readonly crossAttentions = [];
   readonly #o: FeatureConditionOptions;
   /** One per level: `[count, h, w, c]`. */
   #maps: readonly Tensor[] = [];

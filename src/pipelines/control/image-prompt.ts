@@ -48,7 +48,6 @@ export function settleImagePrompts(
 }
 
 class ImagePromptCondition implements Condition {
-  readonly crossAttentions = [];
   readonly #attention: ReadonlyMap<CrossAttention, MoreKeyValues>;
   readonly #span: Span & { readonly scale: number };
   readonly #steps: readonly number[];

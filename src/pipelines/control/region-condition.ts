@@ -4,14 +4,14 @@
 import { copyRows } from "../../../kernels/copy.js";
 import type { UNetAdditions } from "../../models/unet/additions.js";
 import type { UNetInputs } from "../../models/unet/unet.js";
-import type { TextKeyValues } from "../../nn/attention.js";
+import type { PreparedText } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Condition } from "../condition.js";
 import { levelSizes, regionTurns, type RegionSettings } from "./regions.js";
 
 export interface RegionConditionOptions {
   /** One a region; they stay the caller's. */
-  readonly texts: readonly TextKeyValues[];
+  readonly texts: readonly PreparedText[];
   readonly regions: RegionSettings;
   /** Pixels, and those per latent. */
   readonly size: { readonly width: number; readonly height: number };
@@ -49,13 +49,12 @@ export function regionConditions(device: Tensor["device"], options: RegionCondit
 
 /** One region. */
 export class RegionCondition implements Condition {
-  readonly crossAttentions = [];
-  readonly #text: TextKeyValues;
+  readonly #text: PreparedText;
   /** By the number of positions. */
   readonly #shares: ReadonlyMap<number, Shares>;
 
   /** Takes ownership of `shares`; `text` stays the caller's. */
-  constructor(text: TextKeyValues, shares: ReadonlyMap<number, Shares>) {
+  constructor(text: PreparedText, shares: ReadonlyMap<number, Shares>) {
     this.#text = text;
     this.#shares = shares;
   }
