@@ -5,6 +5,7 @@ import { cpSync, createReadStream, existsSync, readdirSync, statSync } from "nod
 import { join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
+import { policy } from "./src/cli/studio-policy.js";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 const MODEL = "models/shapes";
@@ -48,6 +49,12 @@ function bundledModel(): Plugin {
   };
 }
 
+/** The page's own policy; workers have theirs from the server. */
+const pagePolicy: Plugin = {
+  name: "page-policy",
+  transformIndexHtml: (html) => html.replace("__POLICY__", policy()),
+};
+
 /** The library's modules only define things: of its barrel src/index.ts each bundle keeps what it uses. */
 const treeshake = { moduleSideEffects: (id: string) => !/\/(src\/(?!web\/)|kernels\/|shaders\/)/.test(id) };
 
@@ -58,7 +65,7 @@ export default defineConfig({
   root: join(root, "src/web"),
   base: "./",
   define: { __MODEL_FILES__: JSON.stringify(modelFiles()) },
-  plugins: [bundledModel()],
+  plugins: [bundledModel(), pagePolicy],
   worker: { format: "es", rolldownOptions: { treeshake, checks } },
   build: {
     rolldownOptions: { treeshake, checks },

@@ -128,7 +128,8 @@ export function program(): Command {
     .command("studio")
     .summary("serve the browser studio on this machine")
     .description(
-      "Serves the browser studio on this machine alone and prints its address. Works offline: nothing leaves the machine.",
+      "Serves the browser studio on this machine alone and prints its address. Works offline: nothing leaves the machine,\n" +
+        "unless you ask the page for a model of the Hugging Face Hub (HF_ENDPOINT names a mirror).",
     )
     .option("--port <n>", "port to listen on; 0 takes any that is free (default: 4780)", portNumber)
     .action(async (options: { port?: number }) => (await import("./studio.js")).studio(options));

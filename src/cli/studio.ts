@@ -1,12 +1,14 @@
-// kineograph studio: serves the browser studio, as built, on this machine only. Nothing else is served, nothing is fetched.
+// kineograph studio: serves the browser studio, as built, on this machine only. Nothing else is served, nothing is fetched;
+// each file goes out with the policy that says what it may reach.
 
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createGzip } from "node:zlib";
 import { UsageError } from "./failure.js";
 import { interruptible } from "./interrupt.js";
+import { hubFrom, policy, policyOf, type StudioHub } from "./studio-policy.js";
 
 export interface StudioArguments {
   readonly port?: number;
@@ -37,7 +39,7 @@ function packageFolder(): string {
 }
 
 /** A server of the page in `folder`; files of the model that are not there come from `model`. */
-export function studioServer(folder: string, model: string): Server {
+export function studioServer(folder: string, model: string, hub: StudioHub = hubFrom({})): Server {
   return createServer((request, response) => {
     if (request.method !== "GET" && request.method !== "HEAD") return refuse(response, 405, "only reading is possible");
     // Another site's page must not read this server by a name of its own that it lets point here.
@@ -45,7 +47,7 @@ export function studioServer(folder: string, model: string): Server {
     if (!["localhost", "127.0.0.1", "[::1]"].includes(host)) return refuse(response, 403, "only for this machine");
     const found = find(folder, model, request.url ?? "/");
     if (found === undefined) return refuse(response, 404, "there is no such file");
-    send(request, response, found);
+    send(request, response, found, hub);
   });
 }
 
@@ -65,12 +67,15 @@ function find(folder: string, model: string, url: string): string | undefined {
   return places.find((p) => statSync(p, { throwIfNoEntry: false })?.isFile() === true);
 }
 
-function send(request: IncomingMessage, response: ServerResponse, path: string): void {
+function send(request: IncomingMessage, response: ServerResponse, path: string, hub: StudioHub): void {
   const info = statSync(path);
   const suffix = extname(path);
-  const tag = `"${info.size.toString(36)}-${Math.round(info.mtimeMs).toString(36)}"`;
-  // Names below assets/ change with their contents.
-  const lasting = path.includes(`${sep}assets${sep}`);
+  // Another hub is another page.
+  const where = Buffer.from(hub.endpoint).toString("base64url");
+  const tag = `"${info.size.toString(36)}-${Math.round(info.mtimeMs).toString(36)}-${where}"`;
+  const security = policyOf(path, hub);
+  // Names below assets/ change with their contents, but not with the hub that a policy names.
+  const lasting = path.includes(`${sep}assets${sep}`) && security === policy();
   const headers: Record<string, string> = {
     "content-type": TYPES[suffix] ?? "application/octet-stream",
     "cache-control": lasting ? "public, max-age=31536000, immutable" : "no-cache",
@@ -78,9 +83,19 @@ function send(request: IncomingMessage, response: ServerResponse, path: string):
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
+    "content-security-policy": security,
   };
   if (request.headers["if-none-match"] === tag) {
     response.writeHead(304, headers).end();
+    return;
+  }
+  if (suffix === ".html") {
+    // The page learns from it which hub its server lets it reach.
+    const html = readFileSync(path, "utf8").replace(
+      /(<meta name="kineograph-hub" content=")[^"]*/,
+      (_, before: string) => before + hub.endpoint,
+    );
+    response.writeHead(200, headers).end(request.method === "HEAD" ? undefined : html);
     return;
   }
   const zip = COMPRESSED.has(suffix) && /\bgzip\b/.test(String(request.headers["accept-encoding"]));
@@ -122,7 +137,7 @@ export async function studio({ port = STUDIO_PORT }: StudioArguments): Promise<v
   const folder = builtFolder();
   if (!existsSync(join(folder, "index.html")))
     throw new UsageError(`the studio is not built: ${folder} has no index.html; run npm run build first`);
-  const server = studioServer(folder, join(packageFolder(), "models/shapes"));
+  const server = studioServer(folder, join(packageFolder(), "models/shapes"), hubFrom(process.env));
   console.log(`Kineograph Studio: ${await listen(server, port)}`);
   console.error("Open it in a browser with WebGPU (a current Chrome, Edge, Firefox or Safari). Ctrl-C ends it.");
   await interruptible(

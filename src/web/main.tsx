@@ -3,7 +3,7 @@
 import "./styles/index.css";
 import { render } from "preact";
 import { App } from "./ui/app.js";
-import { refreshModels, tidyModels } from "./state/desk.js";
+import { openModels } from "./state/desk.js";
 import { engine, facts, gpu, openGpu } from "./state/engine.js";
 import { loadHistory } from "./state/history.js";
 import { current } from "./state/jobs.js";
@@ -21,7 +21,7 @@ addEventListener("hashchange", () => {
   history.replaceState(null, "", location.pathname + location.search);
 });
 
-await Promise.all([openGpu(), tidyModels().then(refreshModels), loadHistory()]);
+await Promise.all([openGpu(), openModels(), loadHistory()]);
 if (gpu.value.state === "ready" && !current.value)
   try {
     facts.value = await engine.call("load", requestOf(settings.value, false));

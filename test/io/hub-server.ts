@@ -12,7 +12,7 @@ export interface HubRepo {
 
 /** What the next requests for file contents meet, one each. */
 export type Fault =
-  | { readonly kind: "cut"; readonly after: number }
+  | { readonly kind: "cut" | "stall"; readonly after: number }
   | { readonly kind: "status"; readonly status: number; readonly retryAfter?: number }
   | { readonly kind: "none" | "corrupt" }
   | { readonly kind: "longer" }
@@ -49,6 +49,7 @@ export class HubServer {
   }
 
   #answer(q: IncomingMessage, r: ServerResponse): void {
+    if (allowed(q, r)) return;
     const url = new URL(q.url ?? "/", this.endpoint);
     const path = decodeURIComponent(url.pathname);
     const [, api, name = "", kind = "", rest = ""] =
@@ -83,6 +84,7 @@ export class HubServer {
   }
 
   #store(q: IncomingMessage, r: ServerResponse): void {
+    if (allowed(q, r)) return;
     const [, name = "", file = ""] = /^\/([^/]+\/[^/]+)\/(.+)$/.exec(decodeURIComponent(q.url ?? "")) ?? [];
     this.log.push(`storage ${q.headers.range ?? ""} ${q.headers.authorization ?? ""}`.trimEnd());
     this.#send(q, r, this.repos.get(name)!.files.get(file)!, {});
@@ -106,9 +108,19 @@ export class HubServer {
       ...(ranged && { "content-range": `bytes ${start}-${whole.length - 1}/${whole.length}` }),
     });
     if (q.method === "HEAD") return void r.end();
-    if (fault?.kind !== "cut") return void r.end(bytes);
-    r.write(bytes.subarray(0, fault.after), () => setTimeout(() => r.destroy(), 20));
+    if (fault?.kind !== "cut" && fault?.kind !== "stall") return void r.end(bytes);
+    r.write(bytes.subarray(0, fault.after), () => {
+      if (fault.kind === "cut") setTimeout(() => r.destroy(), 20);
+    });
   }
+}
+
+/** Lets pages of other origins read, as the hub does; answers their question whether they may send a token. */
+function allowed(q: IncomingMessage, r: ServerResponse): boolean {
+  r.setHeader("access-control-allow-origin", "*");
+  if (q.method !== "OPTIONS") return false;
+  r.writeHead(204, { "access-control-allow-headers": "authorization, range" }).end();
+  return true;
 }
 
 function entry(path: string, bytes: Uint8Array) {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { build } from "vite";
 import { listen, studioServer } from "../../src/cli/studio.js";
+import type { StudioHub } from "../../src/cli/studio-policy.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const NAMES = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
@@ -57,9 +58,13 @@ function builtPage(): Promise<string> {
 }
 
 /** Starts a browser; `webgpu: false` one that has no adapter. */
-export async function openStudio({ webgpu = true, args = [] as string[] } = {}): Promise<Studio> {
+export async function openStudio({
+  webgpu = true,
+  args = [] as string[],
+  hub = undefined as StudioHub | undefined,
+} = {}): Promise<Studio> {
   if (CHROMIUM === undefined) throw new Error("no Chromium on this machine: install it, or name it in CHROMIUM");
-  const server = studioServer(await builtPage(), join(root, "models/shapes"));
+  const server = studioServer(await builtPage(), join(root, "models/shapes"), hub);
   const address = await listen(server, 0);
   const browser = await chromium.launch({
     executablePath: CHROMIUM,

@@ -22,33 +22,6 @@ describe.skipIf(skipped)("studio's models", { timeout: 300_000 }, () => {
     rmSync(folder, { recursive: true });
   });
 
-  it("removes what a cut-off import left, and nothing else", async () => {
-    const { page, close } = await studio.open();
-    const there = () =>
-      page.evaluate(async () => {
-        const models = await (await navigator.storage.getDirectory()).getDirectoryHandle("models", { create: true });
-        const names: string[] = [];
-        for await (const name of (models as unknown as { keys(): AsyncIterable<string> }).keys()) names.push(name);
-        return names;
-      });
-    await page.goto(`${studio.address}/robots.txt`); // of the same origin, without the studio's tidying
-    await page.evaluate(async () => {
-      const root = await navigator.storage.getDirectory();
-      const models = await root.getDirectoryHandle("models", { create: true });
-      await (
-        await models.getDirectoryHandle("cut-off", { create: true })
-      ).getDirectoryHandle("files", { create: true });
-      await models.getDirectoryHandle("in-work", { create: true });
-      // As another tab that is importing holds it.
-      void navigator.locks.request("kineograph import in-work", () => new Promise(() => undefined));
-    });
-    const other = await page.context().newPage();
-    await other.goto(studio.address);
-    await other.getByText("An import had been cut off").waitFor();
-    expect(await there()).toEqual(["in-work"]);
-    await close();
-  });
-
   it("keeps a model, a motion module and a LoRA over a reload, and generates with them", async () => {
     const { page, errors, close } = await studio.open();
     await page.goto(`${studio.address}#models`);

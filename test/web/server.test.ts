@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { listen, studioServer } from "../../src/cli/studio.js";
+import { hubFrom } from "../../src/cli/studio-policy.js";
 
 let folder: string;
 let server: Server;
@@ -17,6 +18,7 @@ beforeAll(async () => {
   mkdirSync(join(folder, "model/base"), { recursive: true });
   writeFileSync(join(folder, "page/index.html"), "<title>studio</title>");
   writeFileSync(join(folder, "page/assets/index-1.js"), "let a = 1;");
+  writeFileSync(join(folder, "page/assets/hub-worker-1.js"), "let b = 2;");
   writeFileSync(join(folder, "model/base/model_index.json"), "{}");
   writeFileSync(join(folder, "secret.txt"), "secret");
   server = studioServer(join(folder, "page"), join(folder, "model"));
@@ -56,6 +58,29 @@ it("serves the page, and what its name tells is lasting for a year", async () =>
   expect((await get("/")).headers["cache-control"]).toBe("no-cache");
   const tag = String(script.headers["etag"]);
   expect(await get("/assets/index-1.js", { "if-none-match": tag })).toMatchObject({ status: 304, text: "" });
+});
+
+it("lets the hub's worker reach the hub, and nothing else anybody", async () => {
+  const reach = async (path: string) =>
+    /connect-src ([^;]*)/.exec(String((await get(path)).headers["content-security-policy"]))?.[1];
+  for (const path of ["/", "/assets/index-1.js"]) expect(await reach(path)).toBe("'self' blob:");
+  const own = "'self' blob: https://huggingface.co https://*.huggingface.co https://*.hf.co";
+  expect(await reach("/assets/hub-worker-1.js")).toBe(own);
+  expect((await get("/assets/hub-worker-1.js")).headers["cache-control"]).toBe("no-cache");
+});
+
+it("tells the page of the hub that HF_ENDPOINT names", async () => {
+  const html = '<meta name="kineograph-hub" content="https://huggingface.co" />';
+  writeFileSync(join(folder, "page/hub.html"), html);
+  const mirror = studioServer(join(folder, "page"), folder, hubFrom({ HF_ENDPOINT: "https://mirror.example/hf/" }));
+  const at = await listen(mirror, 0);
+  expect(await (await fetch(`${at}hub.html`)).text()).toBe(
+    html.replace("https://huggingface.co", "https://mirror.example/hf"),
+  );
+  const { headers } = await fetch(`${at}assets/hub-worker-1.js`);
+  expect(headers.get("content-security-policy")).toContain("blob: https://mirror.example https://huggingface.co");
+  mirror.closeAllConnections();
+  mirror.close();
 });
 
 it("takes the bundled model from the package where the page has no copy", async () => {

@@ -3,6 +3,7 @@
 
 import type { Frames, Recipe } from "../../index.js";
 import type { Call } from "../rpc.js";
+import type { Unfinished } from "../store/journal.js";
 import type { Manifest } from "../store/read.js";
 
 export type Format = "apng" | "gif" | "webp" | "mp4" | "webm" | "zip" | "png";
@@ -43,6 +44,8 @@ export interface ImportEvent {
   readonly name: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
+  /** Of a download: what has come is being compared with its checksum. */
+  readonly checking?: boolean;
 }
 
 /** What became of files given. */
@@ -54,6 +57,8 @@ export interface ImportResult {
 
 export interface Usage {
   readonly models: readonly Manifest[];
+  /** Imports that were cut off or are under way. */
+  readonly unfinished: readonly Unfinished[];
   readonly usedBytes: number;
   readonly freeBytes: number;
 }
@@ -66,9 +71,11 @@ export interface DeskCalls {
   /** The formats that this browser encodes. */
   formats: Call<{ readonly width: number; readonly height: number }, readonly Format[]>;
   add: Call<readonly GivenFile[], ImportResult, ImportEvent>;
+  /** Makes a model of an import whose files are all there. */
+  finish: Call<string, Manifest>;
   usage: Call<undefined, Usage>;
-  /** Removes what imports that were cut off left behind; says whether there was any. */
-  tidy: Call<undefined, boolean>;
+  /** Removes what imports left behind that cannot be gone on with. */
+  tidy: Call<undefined, undefined>;
   remove: Call<string, undefined>;
   /** Compares a model with the checksums taken when it was added; names the damaged files. */
   verify: Call<string, readonly string[], ImportEvent>;

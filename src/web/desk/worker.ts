@@ -6,8 +6,9 @@ import { serve, Transfer } from "../rpc.js";
 import { decode } from "./decode.js";
 import { encode, formats } from "./encode.js";
 import type { DeskCalls } from "./protocol.js";
-import { addModels } from "../store/add.js";
-import { removeLeftovers, removeModel, usage, verifyModel } from "../store/write.js";
+import { addModels, finishImport } from "../store/add.js";
+import { removeLeftovers } from "../store/journal.js";
+import { removeModel, usage, verifyModel } from "../store/write.js";
 
 serve<DeskCalls>({
   encode: (request, { signal }) => encode(request, signal),
@@ -21,8 +22,12 @@ serve<DeskCalls>({
       : readRecipe(new Uint8Array(await blob.arrayBuffer())),
   formats: (size) => formats(size),
   add: (files, { emit, signal }) => addModels(files, emit, signal),
+  finish: (id) => finishImport(id),
   usage: () => usage(),
-  tidy: () => removeLeftovers(),
+  tidy: async () => {
+    await removeLeftovers();
+    return undefined;
+  },
   remove: async (id) => {
     await removeModel(id);
     return undefined;

@@ -15,15 +15,37 @@ import { Client } from "../rpc.js";
 import { DEFAULTS } from "./defaults.js";
 import { change, settings } from "./settings.js";
 import { BUNDLED } from "../engine/protocol.js";
+import type { Manifest } from "../store/read.js";
 import { say } from "./toasts.js";
 
 const desk = new Client<DeskCalls>(
   () => new Worker(new URL("../desk/worker.ts", import.meta.url), { type: "module", name: "desk" }),
 );
 
-export const usage = signal<Usage>({ models: [], usedBytes: 0, freeBytes: 0 });
-/** What is being added or checked. */
-export const importing = signal<(ImportEvent & { readonly controller: AbortController }) | undefined>(undefined);
+export const usage = signal<Usage>({ models: [], unfinished: [], usedBytes: 0, freeBytes: 0 });
+
+/** What is being added, downloaded or checked, since when and from where on. */
+export interface Importing extends ImportEvent {
+  readonly controller: AbortController;
+  readonly since: number;
+  readonly fromBytes: number;
+}
+
+export const importing = signal<Importing | undefined>(undefined);
+
+/** Shows an import; what its worker tells goes to `onEvent`. */
+export function follow(name = ""): { readonly signal: AbortSignal; readonly onEvent: (event: ImportEvent) => void } {
+  const controller = new AbortController();
+  let begun: Pick<Importing, "since" | "fromBytes"> | undefined;
+  importing.value = { name, doneBytes: 0, totalBytes: 1, controller, since: performance.now(), fromBytes: 0 };
+  return {
+    signal: controller.signal,
+    onEvent: (event) => {
+      begun ??= { since: performance.now(), fromBytes: event.doneBytes };
+      importing.value = { ...event, controller, ...begun };
+    },
+  };
+}
 
 /** Reads what is stored; settings that name what is gone fall back to the bundled model. */
 export async function refreshModels(): Promise<void> {
@@ -45,47 +67,55 @@ export async function refreshModels(): Promise<void> {
   if (s.loras.some((l) => gone(l.id))) change({ loras: s.loras.filter((l) => !gone(l.id)) });
 }
 
-/** Gives back the room of imports that were cut off. */
-export async function tidyModels(): Promise<void> {
-  const found = await desk.call("tidy", undefined).catch(() => false);
-  if (found) say("An import had been cut off; what it left has been removed. Add its files again.");
+/** Reads what is stored when the page opens: gives back what is of no use, and says what was cut off. */
+export async function openModels(): Promise<void> {
+  await desk.call("tidy", undefined).catch(() => undefined);
+  await refreshModels();
+  for (const { name, underWay } of usage.value.unfinished)
+    if (!underWay) say(`${name} was cut off while it was added; go on with it under Models.`);
 }
 
 /** Stores the models among files. */
 export async function addFiles(files: readonly GivenFile[]): Promise<void> {
   if (importing.value) return say("Files are being added already; wait until they are.", "error");
-  const controller = new AbortController();
-  importing.value = { name: "", doneBytes: 0, totalBytes: 1, controller };
+  const begun = new Set(usage.value.unfinished.filter((u) => !u.hub).map((u) => u.name));
+  const call = follow();
   void navigator.storage.persist?.();
   try {
-    const { added, refused } = await desk.call("add", files, {
-      signal: controller.signal,
-      onEvent: (event) => (importing.value = { ...event, controller }),
-    });
+    const { added, refused } = await desk.call("add", files, call);
     for (const sentence of refused) say(sentence, "error");
-    for (const { name, role } of added) say(`${name} is stored, as ${NOUNS[role]}.`);
-    const model = added.find((m) => m.role === "model");
-    const motion = added.find((m) => m.role === "motion");
-    if (model) change({ model: model.id });
-    if (motion) change({ motion: motion.id });
-    const loras = added.filter((m) => m.role === "lora").map(({ id }) => ({ id, weight: 1 }));
-    const words = added.filter((m) => m.role === "embedding").map((m) => m.id);
-    if (words.length > 0) change({ embeddings: [...settings.value.embeddings, ...words] });
-    const control = added.find((m) => m.role === "control");
-    if (control) change({ control: "pictures", controlModel: control.id });
-    const sparse = added.find((m) => m.role === "sparse");
-    if (sparse) change({ control: "keys", controlModel: sparse.id });
-    const likenesses = added
-      .filter((m) => m.role === "ip-adapter")
-      .map(({ id }) => ({ id, scale: 1, start: 0, end: 1 }));
-    if (likenesses.length > 0) change({ likenesses: [...settings.value.likenesses, ...likenesses] });
-    if (loras.length > 0) change({ loras: [...settings.value.loras, ...loras] });
+    adopt(added, (name) => (begun.has(name) ? ", gone on with from where it was cut off" : ""));
   } catch (error) {
-    if (!controller.signal.aborted) say((error as Error).message, "error");
+    if (call.signal.aborted) say("Stopped. What is there is kept under Models: give the same files again to go on.");
+    else say((error as Error).message, "error");
   } finally {
     importing.value = undefined;
     await refreshModels();
   }
+}
+
+/** Makes a model of a download that is all there. */
+export async function finishDownload(id: string): Promise<void> {
+  adopt([await desk.call("finish", id)]);
+}
+
+/** New models are put to use at once. `note` is added to what is said of one. */
+function adopt(added: readonly Manifest[], note: (name: string) => string = () => ""): void {
+  for (const { name, role } of added) say(`${name} is stored, as ${NOUNS[role]}${note(name)}.`);
+  const model = added.find((m) => m.role === "model");
+  const motion = added.find((m) => m.role === "motion");
+  if (model) change({ model: model.id });
+  if (motion) change({ motion: motion.id });
+  const loras = added.filter((m) => m.role === "lora").map(({ id }) => ({ id, weight: 1 }));
+  const words = added.filter((m) => m.role === "embedding").map((m) => m.id);
+  if (words.length > 0) change({ embeddings: [...settings.value.embeddings, ...words] });
+  const control = added.find((m) => m.role === "control");
+  if (control) change({ control: "pictures", controlModel: control.id });
+  const sparse = added.find((m) => m.role === "sparse");
+  if (sparse) change({ control: "keys", controlModel: sparse.id });
+  const likenesses = added.filter((m) => m.role === "ip-adapter").map(({ id }) => ({ id, scale: 1, start: 0, end: 1 }));
+  if (likenesses.length > 0) change({ likenesses: [...settings.value.likenesses, ...likenesses] });
+  if (loras.length > 0) change({ loras: [...settings.value.loras, ...loras] });
 }
 
 export const NOUNS = {
@@ -106,17 +136,13 @@ export async function deleteModel(id: string): Promise<void> {
 }
 
 export async function verifyModel(id: string, name: string): Promise<void> {
-  const controller = new AbortController();
-  importing.value = { name, doneBytes: 0, totalBytes: 1, controller };
+  const call = follow(name);
   try {
-    const damaged = await desk.call("verify", id, {
-      signal: controller.signal,
-      onEvent: (event) => (importing.value = { ...event, controller }),
-    });
+    const damaged = await desk.call("verify", id, call);
     if (damaged.length === 0) say(`${name}: every checksum is as it was when the files were added.`);
     else say(`${name} is damaged in ${damaged.join(", ")}; delete it and add its files again.`, "error");
   } catch (error) {
-    if (!controller.signal.aborted) say((error as Error).message, "error");
+    if (!call.signal.aborted) say((error as Error).message, "error");
   } finally {
     importing.value = undefined;
   }

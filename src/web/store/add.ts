@@ -13,7 +13,8 @@ import {
 } from "../../index.js";
 import { openModel } from "../../pipelines/model-files.js";
 import type { GivenFile, ImportEvent, ImportResult } from "../desk/protocol.js";
-import type { Manifest, Role } from "./read.js";
+import { exclusively, Journal } from "./journal.js";
+import { fileAt, type Manifest, type Role } from "./read.js";
 import { storeModel, type Incoming } from "./write.js";
 
 type Emit = (event: ImportEvent) => void;
@@ -54,6 +55,30 @@ export async function addModels(given: readonly GivenFile[], emit: Emit, signal:
       "there is no model among these files: expected a checkpoint (.safetensors, .ckpt, .pt, .bin) or a folder in diffusers' layout (model_index.json, or config.json beside its weights)",
     );
   return { added, refused };
+}
+
+/**
+ * Makes a model of an import whose files are all there.
+ * @throws Error saying what it is where no setting takes it; it is removed then
+ */
+export async function finishImport(id: string): Promise<Manifest> {
+  const journal = await Journal.open(id);
+  const { name, form, files } = journal.planned;
+  return exclusively(id, name, async () => {
+    try {
+      const given = await Promise.all(
+        files.map(async ({ path }) => [path, await (await fileAt(journal.place, path)).getFile()] as const),
+      );
+      const found =
+        form === "folder"
+          ? await folderModel({ name, files: new Map(given) })
+          : await fileModel({ path: given[0]![0], file: given[0]![1] });
+      return await journal.finish(found);
+    } catch (error) {
+      await journal.remove();
+      throw error;
+    }
+  });
 }
 
 interface GivenFolder {

@@ -1,7 +1,10 @@
 // Stored models, read: each lies in the Origin Private File System as models/<id>/manifest.json and models/<id>/files/….
 // Used by both workers; writing is in write.ts.
 
-import { blobSource, CheckpointError, type ByteSource, type Folder } from "../../index.js";
+import { blobSource, type ByteSource } from "../../io/byte-source.js";
+import { CheckpointError } from "../../io/errors.js";
+import type { Folder } from "../../io/folder.js";
+import type { HubOrigin } from "./journal.js";
 
 /** What a stored model is for. */
 export type Role =
@@ -27,6 +30,8 @@ export interface Manifest {
   readonly parameters: number;
   /** Milliseconds since 1970. */
   readonly added: number;
+  /** Where it was downloaded from. */
+  readonly hub?: HubOrigin;
 }
 
 /** Bytes under one checksum. */
@@ -56,27 +61,39 @@ export async function fileAt(
 
 /** The manifest of a stored model. @throws CheckpointError where it is gone */
 export async function readManifest(id: string): Promise<{ manifest: Manifest; folder: FileSystemDirectoryHandle }> {
+  const models = await modelsFolder();
+  const folder = await models?.getDirectoryHandle(id).catch(() => undefined);
+  const manifest = folder && (await manifestIn(folder));
+  if (!manifest) throw new CheckpointError("this model is no longer stored in the browser; add its files again");
+  return { manifest, folder };
+}
+
+/** Folders of models and of imports, by id. */
+export async function* foldersOf(
+  models: FileSystemDirectoryHandle | undefined,
+): AsyncGenerator<readonly [id: string, folder: FileSystemDirectoryHandle]> {
+  if (!models) return;
+  const entries = models as unknown as { entries(): AsyncIterable<readonly [string, FileSystemHandle]> };
+  for await (const [id, entry] of entries.entries())
+    if (entry.kind === "directory") yield [id, entry as FileSystemDirectoryHandle];
+}
+
+/** The manifest of a whole model; undefined for an import that is not over. */
+export async function manifestIn(folder: FileSystemDirectoryHandle): Promise<Manifest | undefined> {
   try {
-    const models = await modelsFolder();
-    const folder = await models!.getDirectoryHandle(id);
-    const file = await (await folder.getFileHandle("manifest.json")).getFile();
-    return { manifest: JSON.parse(await file.text()) as Manifest, folder };
-  } catch (cause) {
-    throw new CheckpointError("this model is no longer stored in the browser; add its files again", { cause });
+    return JSON.parse(await (await (await folder.getFileHandle("manifest.json")).getFile()).text()) as Manifest;
+  } catch {
+    return undefined;
   }
 }
 
 /** All stored models, newest first; what was not stored whole is not among them. */
 export async function listModels(): Promise<Manifest[]> {
-  const models = await modelsFolder();
-  if (!models) return [];
   const found: Manifest[] = [];
-  for await (const id of (models as unknown as { keys(): AsyncIterable<string> }).keys())
-    try {
-      found.push((await readManifest(id)).manifest);
-    } catch {
-      // An import that was interrupted: write.ts removes or continues it.
-    }
+  for await (const [, folder] of foldersOf(await modelsFolder())) {
+    const manifest = await manifestIn(folder);
+    if (manifest) found.push(manifest);
+  }
   return found.toSorted((a, b) => b.added - a.added);
 }
 

@@ -5,7 +5,9 @@ import { addFiles, deleteModel, importing, usage, verifyModel } from "../state/d
 import type { Manifest } from "../store/read.js";
 import { chosenFiles } from "./drop.js";
 import { IconButton } from "./controls.js";
+import { HubPanel } from "./hub-panel.js";
 import { Icon } from "./icons.js";
+import { Importing, UnfinishedList } from "./importing.js";
 import { ago, bytes, count } from "./words.js";
 
 const ROLES = {
@@ -35,17 +37,7 @@ export function ModelsView() {
       </p>
       <div class="dropzone">
         {busy ? (
-          <div class="importing" role="status">
-            <p>
-              {busy.name === ""
-                ? "Looking through the files…"
-                : `${busy.name}: ${bytes(busy.doneBytes)} of ${bytes(busy.totalBytes)}`}
-            </p>
-            <progress aria-label="Progress" value={busy.doneBytes} max={busy.totalBytes} />
-            <button type="button" class="secondary" onClick={() => busy.controller.abort()}>
-              Stop
-            </button>
-          </div>
+          <Importing state={busy} />
         ) : (
           <>
             <button
@@ -97,6 +89,8 @@ export function ModelsView() {
           {bytes(usedBytes)} used by this page, {bytes(freeBytes)} left in this browser.
         </p>
       </div>
+      <UnfinishedList />
+      <HubPanel />
       <section aria-labelledby="bundled-model">
         <h2 id="bundled-model">With the page</h2>
         <ul class="cards">
