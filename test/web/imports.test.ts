@@ -130,7 +130,7 @@ async function countWrites(page: Page): Promise<void> {
     await worker.evaluate(() => {
       const scope = globalThis as unknown as {
         written: number;
-        FileSystemSyncAccessHandle: { prototype: { write(data: Uint8Array, options: object): number } };
+        FileSystemSyncAccessHandle: { prototype: { write: (data: Uint8Array, options: object) => number } };
       };
       scope.written = 0;
       const { prototype } = scope.FileSystemSyncAccessHandle;
