@@ -7,30 +7,37 @@ import type { Activation } from "./elementwise.js";
 import { gemm, type GemmWay } from "./gemm.js";
 import { packGemm } from "./gemm-pack.js";
 import { checkEpilogue } from "./linear.js";
+import { winograd, type ConvForm } from "./winograd.js";
+import { transformWeight } from "./winograd-weight.js";
 
 /** Weights of `conv2d`, in the order in which the kernels read them. */
 export interface PackedConv2d {
-  /** `[panels, taps, inputs padded, columns of a panel]` */
+  /** `[panels, taps, inputs padded, columns of a panel]`; where it is transformed, its points are the taps. */
   readonly weight: Tensor;
   readonly inputs: number;
   readonly outputs: number;
   readonly kernel: readonly [number, number];
+  readonly form: ConvForm;
 }
 
 /**
  * Packs PyTorch's weight `[outputs, inputs, kh, kw]` (f32 or f16). `dtype` is that in memory (default: the tensor's); f16
- * does not need an adapter that computes in f16.
+ * does not need an adapter that computes in f16. `form`: transformed for `winograd` where it is 3 × 3, to be used with
+ * stride 1 (and `doubled` only with upsampling to twice the size); default `direct`, which fits every use.
  * @throws Error where shape or dtype do not fit
  */
 export function packConv2d(
   weight: Tensor,
-  options: { readonly dtype?: "f32" | "f16"; readonly label?: string } = {},
+  options: { readonly dtype?: "f32" | "f16"; readonly form?: ConvForm; readonly label?: string } = {},
 ): PackedConv2d {
   const [outputs, inputs, kh, kw] = dims4(weight, "packConv2d: weight");
   if (weight.dtype !== "f32" && weight.dtype !== "f16")
     throw new Error(`packConv2d: expected a weight in f32 or f16, got ${String(weight)}`);
-  const packed = packGemm([weight], options.dtype ?? weight.dtype, false, options.label ?? weight.label);
-  return { weight: packed, inputs, outputs, kernel: [kh, kw] };
+  const { dtype = weight.dtype, form = "direct", label = weight.label } = options;
+  const transformed = form === "direct" ? weight : transformWeight(weight, form, dtype);
+  const packed = packGemm([transformed], dtype, false, label);
+  if (transformed !== weight) transformed.dispose();
+  return { weight: packed, inputs, outputs, kernel: [kh, kw], form };
 }
 
 export interface Conv2dOptions {
@@ -96,14 +103,9 @@ export function conv2d(x: Tensor, w: PackedConv2d, options: Conv2dOptions = {}):
   const shape = [frames, ...output, w.outputs];
   checkEpilogue("conv2d", x, w.outputs, shape, frames, w.weight.label, options);
   const y = Tensor.empty(x.device, shape, x.dtype, label);
-  gemm(
-    x,
-    w.weight,
-    w.outputs,
-    y,
-    { frames, source: [height, width], input, output, kernel: w.kernel, stride, top, left },
-    { x2, bias, rowBias, residual, activation, variant },
-    label,
-  );
+  const geometry = { frames, source: [height, width], input, output, kernel: w.kernel, stride, top, left } as const;
+  const epilogue = { x2, bias, rowBias, residual, activation, variant };
+  if (w.form === "direct") gemm(x, w.weight, w.outputs, y, geometry, epilogue, label);
+  else winograd(x, w.weight, w.form, y, geometry, epilogue, label);
   return y;
 }

@@ -26,10 +26,17 @@ export interface Epilogue {
   readonly variant?: GemmWay | undefined;
 }
 
+/** Output pixels of the largest tile, which must be of one frame where frames have matrices of their own. */
+export const ROWS_OF_TILES = { cpu: 16, gpu: 64 } as const;
+
 /** A variant, with the number of shares into which its sums are split where there is more than one. */
 export type GemmWay = GemmVariant | `${"gpu" | "matrix"}/${number}`;
 
-/** The product of x's patches and packed weights into `y` `[frames · output pixels, outputs or outputs/2]`. */
+/**
+ * The product of x's patches and packed weights into `y` `[frames · output pixels, outputs or outputs/2]`. With `batched`,
+ * where the kernel is one pixel and `ROWS_OF_TILES` divides the pixels of a frame, what would be the weight's taps are
+ * matrices of their own, one a frame.
+ */
 export function gemm(
   x: Tensor,
   packed: Tensor,
@@ -38,6 +45,7 @@ export function gemm(
   g: Geometry,
   e: Epilogue,
   label: string,
+  batched = false,
 ): void {
   const { device, dtype } = x;
   const [, taps, padded] = packed.shape as [number, number, number, number];
@@ -45,13 +53,15 @@ export function gemm(
   const c1 = x.shape.at(-1)!;
   const c2 = e.x2?.shape.at(-1) ?? 0;
   const activation = ACTIVATIONS[e.activation ?? "none"];
-  const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation };
+  const matrices = batched ? taps : 1;
+  const depth = batched ? padded : taps * padded;
+  const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation, matrices };
   const rows = y.size / width;
   const ways: readonly [GemmWay, ...GemmWay[]] = e.variant
     ? [e.variant]
-    : waysOf(device.capabilities, operands, rows, outputs, taps * padded);
+    : waysOf(device.capabilities, operands, rows, outputs, depth);
   const site = () =>
-    `gemm ${dtype} ${packed.dtype} ${g.kernel.join("x")}${g.stride > 1 ? "/2" : ""} ${sizeClass(rows)} rows ${sizeClass(taps * padded)} deep ${sizeClass(outputs)} outputs`;
+    `gemm ${dtype} ${packed.dtype} ${g.kernel.join("x")}${g.stride > 1 ? "/2" : ""} ${sizeClass(rows)} rows ${sizeClass(depth)} deep ${sizeClass(outputs)} outputs${batched ? `, ${matrices} matrices` : ""}`;
   device.tuning.run(site, ways, (way) => {
     dispatch({ x, packed, outputs, y, g, e, label, operands }, way);
   });
@@ -74,7 +84,7 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
   const splits = Number(split);
   const { device, dtype } = x;
   const { capabilities } = device;
-  const { c1, c2, geglu, activation } = operands;
+  const { c1, c2, geglu, activation, matrices } = operands;
   const [, , padded, panel] = packed.shape as [number, number, number, number];
   const width = geglu ? outputs / 2 : outputs;
   const pixels = g.source[0] * g.source[1];
@@ -141,6 +151,7 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
       activation,
       groupsX,
       splits,
+      matrices,
     ];
     const follow = after.map((r) => r.binding);
     const pitch = Math.ceil(outputs / 4) * 4;
@@ -214,7 +225,7 @@ const QUADS = { 1: shaders["lib/quad-f16-1"], 2: shaders["lib/quad-f16-2"], 4: s
 const SPREADS = { 1: shaders["lib/spread-1"], 2: shaders["lib/spread-2"] };
 
 /** Reading of activations, from one source and the other; as the shaders stand, f32 in units of four. */
-const LOADS = {
+export const LOADS = {
   fours: {
     any: { four: shaders["lib/four-any"], four2: shaders["lib/four2-any"] },
     f16: { four: shaders["lib/four-f16"], four2: shaders["lib/four2-f16"] },
@@ -235,6 +246,8 @@ interface Operands {
   readonly c2: number;
   readonly geglu: boolean;
   readonly activation: number;
+  /** Of the weights, one a frame; 1: all frames share one. */
+  readonly matrices: number;
 }
 
 /** What follows a sum, for one kind of activation. */

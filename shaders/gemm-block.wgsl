@@ -140,7 +140,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var b1: mat4x4<f32>;
   var b2: mat4x4<f32>;
   var b3: mat4x4<f32>;
-  var k = group.y * p.kernel_h * p.kernel_w * p.c_padded;
+  let matrix = min(first / (p.rows * p.width), p.matrices - 1u);
+  var k = (group.y * p.matrices + matrix) * p.kernel_h * p.kernel_w * p.c_padded;
   for (var tap_y = 0u; tap_y < p.kernel_h; tap_y++) {
     for (var tap_x = 0u; tap_x < p.kernel_w; tap_x++) {
       let s0 = source(place0, tap_y, tap_x);

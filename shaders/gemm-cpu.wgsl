@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let line = quotient(pixel, p.width);
   let oy = (line + p.first_row) * p.stride - p.pad_top; // below 0 wraps to a large number
   let ox = (pixel - line * p.width) * p.stride - p.pad_left;
-  var k = group.y * p.kernel_h * p.kernel_w * p.c_padded;
+  var k = (group.y * p.matrices + min(frame.x, p.matrices - 1u)) * p.kernel_h * p.kernel_w * p.c_padded;
   var acc0: array<V, 8>;
   var acc1: array<V, 8>;
   for (var tap = 0u; tap < p.kernel_h * p.kernel_w; tap++) {

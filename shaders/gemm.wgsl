@@ -11,9 +11,9 @@ const GEGLU: bool = false; // columns come in pairs (value, gate): y = value · 
 @group(0) @binding(6) var<storage, read> x2: array<T>;
 @group(0) @binding(7) var<storage, read> w: array<u32>;
 
-fn weight(k: u32, n: u32) -> f32 {
+fn weight(frame: u32, k: u32, n: u32) -> f32 {
   let depth = p.kernel_h * p.kernel_w * p.c_padded;
-  let panel = n / p.panel;
+  let panel = n / p.panel * p.matrices + min(frame, p.matrices - 1u);
   if (p.half_weights == 1u) {
     return unpack2x16float(w[(panel * (depth / 2u) + k / 2u) * p.panel + n % p.panel])[k % 2u];
   }
@@ -33,10 +33,10 @@ fn column(frame: u32, oy: u32, ox: u32, n: u32) -> f32 {
       let pixel = (frame * p.bound_rows + row) * p.src_w + ix * p.src_w / p.in_w;
       let k = (ky * p.kernel_w + kx) * p.c_padded;
       for (var c = 0u; c < p.c1; c++) {
-        sum += f32(x[p.x_start + pixel * p.c1 + c]) * weight(k + c, n);
+        sum += f32(x[p.x_start + pixel * p.c1 + c]) * weight(frame, k + c, n);
       }
       for (var c = 0u; c < p.c2; c++) {
-        sum += f32(x2[p.x2_start + pixel * p.c2 + c]) * weight(k + p.c1 + c, n);
+        sum += f32(x2[p.x2_start + pixel * p.c2 + c]) * weight(frame, k + p.c1 + c, n);
       }
     }
   }

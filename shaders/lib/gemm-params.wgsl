@@ -33,6 +33,7 @@ struct Params {
   activation: u32,
   groups_x: u32, // workgroups in x, so that a long list of rows may wrap into z
   splits: u32, // shares of the sum that workgroups compute apart, neighbours in z; 1: the whole
+  matrices: u32, // frame f is multiplied by matrix f of so many in each panel; 1: all frames by the same
 }
 
 @group(0) @binding(0) var<uniform> p: Params;

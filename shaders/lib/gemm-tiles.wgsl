@@ -50,7 +50,8 @@ fn feed(first: u32, columns: u32, start: u32, t: u32) -> Feed {
   );
   let column = columns + t % 16u * 4u;
   let c = start + t % 2u * 8u;
-  return Feed(place, column, column / p.panel * depth(), c / p.c_padded, c % p.c_padded, start + t / 16u * 2u);
+  let panel = (column / p.panel * p.matrices + min(first / size, p.matrices - 1u)) * depth();
+  return Feed(place, column, panel, c / p.c_padded, c % p.c_padded, start + t / 16u * 2u);
 }
 
 // Rows of the packed weights, under all taps.

@@ -1,6 +1,7 @@
 // Conv2d over channels-last frames. Weights by PyTorch name and shape ([out, in, kh, kw]).
 
 import { conv2d, packConv2d, type Conv2dOptions, type PackedConv2d } from "../../kernels/conv2d.js";
+import { convForm } from "../../kernels/winograd.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { vector } from "./linear.js";
 import type { Parameter, Weights } from "./weights.js";
@@ -11,6 +12,8 @@ export interface Conv2dConfig {
   readonly stride?: 1 | 2;
   /** `[top, left, bottom, right]`; default half the kernel on every side. */
   readonly padding?: readonly [number, number, number, number];
+  /** Its input is always upsampled to twice the size, or one less, with the default padding. */
+  readonly doubled?: boolean;
 }
 
 /** torch.nn.Conv2d with bias, `[frames, h, w, inputs] → [frames, h', w', outputs]`. */
@@ -21,12 +24,16 @@ export class Conv2d {
   readonly #options: Pick<Conv2dOptions, "stride" | "padding">;
 
   constructor(w: Weights, inputs: number, outputs: number, config: Conv2dConfig = {}) {
-    const { kernel = 3, stride = 1 } = config;
+    const { kernel = 3, stride = 1, doubled = false } = config;
     const half = Math.floor(kernel / 2);
     this.#label = w.prefix;
     this.#options = { stride, padding: config.padding ?? [half, half, half, half] };
+    // Transformed weights are more bytes to stream, and worse ones to code in 8 bits.
+    const { int8 = false, streamed = false } = w.store.storage;
+    const form =
+      int8 || streamed ? "direct" : convForm({ inputs, outputs, kernel, stride, doubled }, w.device.capabilities);
     this.#weight = w.param("weight", [outputs, inputs, kernel, kernel], (raw) =>
-      packConv2d(raw, { dtype: w.store.dtype, label: w.name("weight") }),
+      packConv2d(raw, { dtype: w.store.dtype, form, label: w.name("weight") }),
     );
     this.#bias = vector(w, "bias", outputs);
   }

@@ -192,7 +192,7 @@ export class UpBlock {
   constructor(w: Weights, layers: readonly LayerConfig[], upsample: boolean) {
     this.#layers = layers.map((config, i) => new Layer(w, i, config));
     const channels = layers.at(-1)!.resnet.outputs;
-    this.#upsample = upsample ? new Conv2d(w.at("upsamplers.0.conv"), channels, channels) : undefined;
+    this.#upsample = upsample ? new Conv2d(w.at("upsamplers.0.conv"), channels, channels, { doubled: true }) : undefined;
   }
 
   get crossAttentions(): CrossAttention[] {

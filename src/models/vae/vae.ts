@@ -43,7 +43,7 @@ export class Decoder {
     this.#mid = new VAEMidBlock(d.at("mid_block"), deepest, groups, config.midAttention);
     this.#levels = widths.map((outputs, i) => {
       const at = d.at("up_blocks").at(i);
-      const up = i < widths.length - 1 ? new Conv2d(at.at("upsamplers.0.conv"), outputs, outputs) : undefined;
+      const up = i < widths.length - 1 ? new Conv2d(at.at("upsamplers.0.conv"), outputs, outputs, { doubled: true }) : undefined;
       return level(at, layersPerBlock + 1, widths[i - 1] ?? deepest, outputs, groups, up);
     });
     this.#normOut = new GroupNorm(d.at("conv_norm_out"), groups, widths.at(-1)!, VAE_EPS);
