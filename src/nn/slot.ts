@@ -2,7 +2,7 @@
 
 import type { Device } from "../gpu/device.js";
 import type { Shape } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 import { disposeOf, isTransient, leavesOf, materialize, toDevice, toHost, toHostDry } from "./residency.js";
 
 /** What a loaded parameter is: whatever its packing function makes of the raw tensors. */
@@ -11,6 +11,35 @@ export interface Parameter<P> {
   readonly value: P;
   /** Runs `body` on the value; what had to be brought to the device for it is freed with it. */
   use<R>(body: (value: P) => R): R;
+}
+
+/** What stays on the device between uses, while somebody asks for that. @internal */
+export class Held {
+  #values: Map<Slot<unknown>, unknown> | undefined;
+
+  /** Runs `body`; what is brought to the device meanwhile is freed when it ends. */
+  during<R>(body: () => R): R {
+    if (this.#values) return body();
+    const values = new Map<Slot<unknown>, unknown>();
+    this.#values = values;
+    try {
+      return body();
+    } finally {
+      this.#values = undefined;
+      for (const value of values.values()) disposeOf(value);
+    }
+  }
+
+  /** The slot's value, brought by `bring` the first time; undefined where nothing is held. */
+  get<P>(slot: Slot<P>, bring: () => P): P | undefined {
+    const values = this.#values;
+    if (values && !values.has(slot)) {
+      const value = bring();
+      for (const t of leavesOf(value)) if (t instanceof Tensor) t.device.untrack(t);
+      values.set(slot, value);
+    }
+    return values?.get(slot) as P | undefined;
+  }
 }
 
 /** Packs raw tensors (PyTorch shapes, f32 or f16, on the device) into what a kernel reads. */
@@ -22,13 +51,15 @@ export class Slot<P> implements Parameter<P> {
   readonly shapes: readonly Shape[];
   readonly pack: Pack<P>;
   readonly #device: Device;
+  readonly #held: Held;
   #packed: P | undefined;
   #transient = false;
   /** The same on the host: kept once it was parked, so that parking again costs nothing. */
   #parked: P | undefined;
 
-  constructor(device: Device, names: readonly string[], shapes: readonly Shape[], pack: Pack<P>) {
+  constructor(device: Device, names: readonly string[], shapes: readonly Shape[], pack: Pack<P>, held: Held) {
     this.#device = device;
+    this.#held = held;
     this.names = names;
     this.shapes = shapes;
     this.pack = pack;
@@ -41,7 +72,10 @@ export class Slot<P> implements Parameter<P> {
 
   use<R>(body: (value: P) => R): R {
     const packed = this.#here();
-    return this.#transient ? this.#device.scope(() => body(materialize(packed, this.#device))) : body(packed);
+    if (!this.#transient) return body(packed);
+    const bring = () => materialize(packed, this.#device);
+    const held = this.#held.get(this, bring);
+    return held === undefined ? this.#device.scope(() => body(bring())) : body(held);
   }
 
   /** Bytes of it, wherever they are. */

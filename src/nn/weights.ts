@@ -8,7 +8,7 @@ import { bytesPerElement, type DType } from "../tensor/dtype.js";
 import { elements, sameShape, shapeText, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { quantize } from "./residency.js";
-import { Slot, type Pack, type Parameter } from "./slot.js";
+import { Held, Slot, type Pack, type Parameter } from "./slot.js";
 
 export type { Pack, Parameter } from "./slot.js";
 
@@ -68,6 +68,7 @@ export class WeightStore {
   readonly storage: Storage;
   readonly #slots: Slot<unknown>[] = [];
   readonly #ignored: RegExp[] = [];
+  readonly #held = new Held();
   #pins = 0;
 
   constructor(device: Device, dtype: "f32" | "f16", storage: Storage = {}) {
@@ -127,7 +128,7 @@ export class WeightStore {
 
   /** @internal */
   slot<P>(names: readonly string[], shapes: readonly Shape[], pack: Pack<P>): Parameter<P> {
-    const slot = new Slot(this.device, names, shapes, pack);
+    const slot = new Slot(this.device, names, shapes, pack, this.#held);
     this.#slots.push(slot);
     return slot;
   }
@@ -219,6 +220,11 @@ export class WeightStore {
       if (hoarded(this.device) >= spareOf(bytes)) this.device.trim();
     }
     this.device.trim();
+  }
+
+  /** What `body` brings to the device to use it stays there until it ends: for a layer that is run on one part after another. */
+  hold<R>(body: () => R): R {
+    return this.#held.during(body);
   }
 
   /** Keeps the parameters on the device, for a recording that reads them, until the result is disposed. */

@@ -213,7 +213,7 @@ export class Denoiser implements Disposable {
         clip: {
           frames: this.#input.shape[0]! / (this.#guided ? 2 : 1),
           norm: settings.motionNorm,
-          ...(attention && { windows: attention, parked: parksSkips(settings) }),
+          ...(attention && { windows: attention, parked: parksSkips(settings, unet.store.storage) }),
         },
       };
       const additions = acting.map((c) => c.record(this.#input, inputs));

@@ -2,6 +2,7 @@
 // windows, FreeInit, prompt travel. Their options, with defaults and checks.
 
 import { windowsAt, windowStarts, type Window } from "../models/unet/frame-windows.js";
+import type { Storage } from "../nn/weights.js";
 import type { FreeInitFilter } from "./free-init.js";
 import { loopedWindows, staticWindows, wholeClip, type WindowSchedule } from "./windows.js";
 
@@ -106,7 +107,10 @@ export function attentionWindows(s: LongSettings & { readonly frames: number }):
 /** Longest FreeNoise clip that stays on the device as a whole: its skips take 0.8 GiB at 512 × 512 in f16. */
 const LONGEST_AT_HAND = 64;
 
-/** Whether the UNet's skips wait on the host: in longer clips, whose skips would take more than all else. */
-export function parksSkips({ long, frames }: Pick<LongSettings, "long"> & { readonly frames: number }): boolean {
-  return long === "free-noise" && frames > LONGEST_AT_HAND;
+/** Whether the UNet's skips wait on the host: in longer clips, whose skips would take more than all else, and where weights do. */
+export function parksSkips(
+  { long, frames }: Pick<LongSettings, "long"> & { readonly frames: number },
+  { streamed = false }: Storage,
+): boolean {
+  return long === "free-noise" && (streamed || frames > LONGEST_AT_HAND);
 }

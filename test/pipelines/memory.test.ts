@@ -1,7 +1,7 @@
 // Ways to keep weights: what each takes, and that frames are the same (streamed), or as close as 8 bits allow.
 
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { Device } from "../../src/gpu/device.js";
 import { openFile, openFolder } from "../../src/io/node-file.js";
 import type { FramesEvent } from "../../src/pipelines/animatediff.js";
@@ -96,6 +96,24 @@ describe("lowMemory", () => {
       const low = await clip({ ...load, lowMemory: true }, { ...TINY, guidance });
       expect(Buffer.compare(low.frames.rgba, normal.frames.rgba)).toBe(0);
     }
+  });
+});
+
+describe("lowMemory over a FreeNoise clip, whose layers take some frames at a time", () => {
+  it("gives the same frames, and each weight crosses the bus once", async () => {
+    const short = { prompt: "a red star", frames: 2, width: 16, height: 16, steps: 1 };
+    const long = { ...short, frames: 20, long: "free-noise", context: 8 } as const;
+    const normal = await clip(await demo(), long);
+    const uploads = vi.spyOn(device, "upload");
+    const crossing = async (run: GenerateOptions) => {
+      uploads.mockClear();
+      const { frames } = await clip({ ...(await demo()), lowMemory: true }, run);
+      return { frames, bytes: uploads.mock.calls.reduce((n, [, data]) => n + data.byteLength, 0) };
+    };
+    const [once, parts] = [await crossing(short), await crossing(long)];
+    uploads.mockRestore();
+    expect(Buffer.compare(parts.frames.rgba, normal.frames.rgba)).toBe(0);
+    expect(parts.bytes / once.bytes).toBeLessThan(1.3); // the frames that wait on the host cross it too
   });
 });
 

@@ -6,7 +6,7 @@ import { textOfPart, type AttentionAdditions, type CrossAttention, type TextKeyV
 import { Conv2d } from "../../nn/conv2d.js";
 import { hasParts, inParts, ParkedFrames, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
-import type { Weights } from "../../nn/weights.js";
+import type { Weights, WeightStore } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { added, type BlockAdditions } from "./additions.js";
@@ -54,8 +54,10 @@ class Layer {
   readonly resnet: ResnetBlock2D;
   readonly transformer: Transformer2DModel | undefined;
   readonly motion: MotionModule | undefined;
+  readonly #store: WeightStore;
 
   constructor(w: Weights, i: number, config: LayerConfig) {
+    this.#store = w.store;
     this.resnet = new ResnetBlock2D(w.at("resnets").at(i), config.resnet);
     this.transformer = config.transformer && new Transformer2DModel(w.at("attentions").at(i), config.transformer);
     this.motion = config.motion && new MotionModule(w.at("motion_modules").at(i), config.motion);
@@ -98,7 +100,8 @@ class Layer {
       const skipped = skip && partOf(skip, device, start, count);
       return this.#atOnce(input, { ...context, text }, skipped, [input, ...(skipped ? [skipped] : [])]);
     };
-    const y = inParts(device, n, frames, make, owned && source === x ? x : undefined);
+    const place = owned && source === x ? x : undefined;
+    const y = this.#store.hold(() => inParts(device, n, frames, make, place));
     if (owned && skip instanceof Tensor) skip.dispose();
     return y;
   }

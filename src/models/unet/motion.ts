@@ -10,7 +10,7 @@ import { Linear } from "../../nn/linear.js";
 import { GroupNorm, LayerNorm } from "../../nn/norm.js";
 import { eachPart, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
-import type { Parameter, Weights } from "../../nn/weights.js";
+import type { Parameter, Weights, WeightStore } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { Window } from "./frame-windows.js";
@@ -106,9 +106,11 @@ export class MotionModule {
   readonly #in: Linear;
   readonly #blocks: readonly MotionBlock[];
   readonly #out: Linear;
+  readonly #store: WeightStore;
 
   constructor(w: Weights, config: MotionModuleConfig) {
     const { channels, groups, layers } = config;
+    this.#store = w.store;
     this.#maxFrames = config.maxFrames;
     this.#norm = new GroupNorm(w.at("norm"), groups, channels, 1e-6);
     this.#in = new Linear(w.at("proj_in"), channels, channels);
@@ -122,7 +124,8 @@ export class MotionModule {
     if (together > this.#maxFrames)
       throw new Error(`${together} frames are more than the ${this.#maxFrames} positions this motion module knows; ask for at most ${this.#maxFrames}`);
     const framesJointly = norm === "joint" ? frames : 1;
-    return windows ? this.#inWindows(x, frames, windows, framesJointly) : consume([x], () => this.#atOnce(x, frames, framesJointly));
+    if (windows) return this.#store.hold(() => this.#inWindows(x, frames, windows, framesJointly));
+    return consume([x], () => this.#atOnce(x, frames, framesJointly));
   }
 
   #atOnce(x: Tensor, frames: number, framesJointly: number): Tensor {

@@ -6,7 +6,7 @@ import { Conv2d } from "../../nn/conv2d.js";
 import { GroupNorm } from "../../nn/norm.js";
 import { inParts, ParkedFrames, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
-import type { Weights } from "../../nn/weights.js";
+import type { Weights, WeightStore } from "../../nn/weights.js";
 import { dims4 } from "../../tensor/shape.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { added, blockAdditions, checkAdditions, type UNetAdditions } from "./additions.js";
@@ -29,6 +29,7 @@ export interface UNetInputs {
 /** Predicts the noise in latents `[clips·frames, h, w, 4]`, given a timestep and a text. */
 export class UNetMotionModel {
   readonly config: UNetConfig;
+  readonly store: WeightStore;
   readonly #encoder: UNetEncoder;
   readonly #up: readonly UpBlock[];
   readonly #normOut: GroupNorm;
@@ -37,6 +38,7 @@ export class UNetMotionModel {
   /** `motion` undefined leaves the motion modules out; `hasPositions(name)` says whether the file stores that encoding. */
   constructor(w: Weights, config: UNetConfig, motion: MotionConfig | undefined, hasPositions: (name: string) => boolean = () => false) {
     this.config = config;
+    this.store = w.store;
     const layers = new LayerConfigs(config, motion, hasPositions);
     this.#encoder = new UNetEncoder(w, config, motion, layers);
     const widths = config.blockOutChannels;
