@@ -7,10 +7,12 @@ import { openModels } from "./state/desk.js";
 import { engine, facts, gpu, openGpu } from "./state/engine.js";
 import { loadHistory } from "./state/history.js";
 import { current } from "./state/jobs.js";
+import { keepTitle } from "./state/title.js";
 import { requestOf } from "./state/request.js";
 import { settings } from "./state/settings.js";
 import { fromLink } from "./state/share.js";
 
+keepTitle();
 render(<App />, document.getElementById("app")!);
 
 if (location.hash.startsWith("#s=")) history.replaceState(null, "", location.pathname + location.search);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
+import { openStudio, skipped, type Studio } from "./browser.js";
 
 const shapes = fileURLToPath(new URL("../../models/shapes/", import.meta.url));
 const lora = join(shapes, "lcm-lora.safetensors");
@@ -89,28 +89,6 @@ describe.skipIf(skipped)("studio's models", { timeout: 300_000 }, () => {
     await page.getByLabel("Model files").setInputFiles(lora);
     await page.getByText(/storage is full: lcm-lora.safetensors takes 4 MB/).waitFor();
     expect(await page.locator(".model strong").allInnerTexts()).toEqual(["Shapes (demo)"]);
-    await close();
-  });
-
-  it("survives the loss of the device and the end of its worker", async () => {
-    const { page, close } = await studio.open();
-    await page.goto(linkTo(studio.address, { ...SMALL, prompt: "a green heart shrinking on the sea" }));
-    await page.reload();
-    await page.getByRole("button", { name: "Generate" }).click();
-    await page.getByText(/^(Reading the sentence|Step 1)/).waitFor();
-    await page.getByRole("button", { name: /^Adapter/ }).click();
-    await page.getByText("The graphics adapter was reset and has been opened again").waitFor();
-    await page.getByRole("button", { name: "Run it again" }).click();
-    await page.getByText(/^(Reading the sentence|Step 1)/).waitFor();
-    for (const worker of page.workers())
-      await worker.evaluate(() => {
-        setTimeout(() => {
-          throw new Error("a fault");
-        });
-      });
-    await page.getByText("What computes was started anew").waitFor();
-    await page.getByRole("button", { name: "Run it again" }).click();
-    await page.getByRole("button", { name: "Another seed" }).waitFor();
     await close();
   });
 });

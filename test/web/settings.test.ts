@@ -47,14 +47,15 @@ it("restores a recipe of the command line, naming what is not here", () => {
       prompt: "x",
       model: "/home/me/models/dream.safetensors",
       motion: "C:\\models\\lcm.ckpt",
-      lora: ["pan.safetensors:0.8", "zoom.safetensors:1"],
+      lora: ["hf:me/loras@v1/pan.safetensors:0.8", "zoom.safetensors:1"],
       seed: "9007199254740993",
       size: "512x384",
       steps: 6,
     },
     [
       { id: "m1", name: "dream.safetensors" },
-      { id: "l1", name: "pan.safetensors" },
+      { id: "l0", name: "pan.safetensors" },
+      { id: "l1", name: "pan.safetensors", hub: { name: "hf:me/loras@v1/pan.safetensors" } },
     ],
   );
   expect(settings).toMatchObject({

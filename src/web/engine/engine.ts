@@ -1,72 +1,47 @@
 // The engine: one device, one loaded model, one run at a time. What it does in a browser is what `kineograph generate` does
-// on the command line; here it also tells how far it is, and survives the loss of its device.
+// on the command line; here it also tells how far it is. A run whose device is lost goes on with another.
 
 import {
   DeviceLostError,
-  loadPipeline,
-  type ByteSource,
+  generateRecovering,
   type Device,
-  type Folder,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
-  type LoadStage,
-  type ModelSources,
 } from "../../index.js";
-import { openStored, readManifest } from "../store/read.js";
-import { bundledFolder, bundledLora } from "./bundled.js";
 import { Controls } from "./control.js";
 import { openGpu, type OpenedDevice } from "./gpu.js";
-import {
-  BUNDLED,
-  BUNDLED_CONTROL,
-  BUNDLED_LORA,
-  type EngineMemory,
-  type GpuInfo,
-  type ModelChoice,
-  type ModelFacts,
-  type RunEvent,
-  type RunOptions,
-  type RunRequest,
-  type RunResult,
-} from "./protocol.js";
 import { KernelTimes } from "./kernel-times.js";
+import { Model, type Loaded } from "./model.js";
+import type { EngineMemory, GpuInfo, ModelFacts, RunEvent, RunRequest, RunResult } from "./protocol.js";
 import { recipeOf } from "./recipe.js";
+import { generateOptions } from "./run-options.js";
+import { Sources, storedNames } from "./sources.js";
+import { chooseKernels, recallKernels } from "./tuning.js";
 
 type Emit = (event: RunEvent, transfer?: Transferable[]) => void;
-
-/** A model's files, opened by their ids. */
-export interface OpenedSources extends ModelSources {
-  readonly embeddings: readonly { readonly source: ByteSource }[];
-  readonly loras: readonly { readonly source: ByteSource; readonly weight: number }[];
-}
-
-/** The model on the device. */
-interface Loaded {
-  /** The choice it was loaded by, but for LoRAs; and those merged into it. */
-  readonly key: string;
-  readonly stack: string;
-  readonly loaded: LoadedPipeline;
-  readonly facts: ModelFacts;
-}
+type Guides = Pick<GenerateOptions, "controls" | "imagePrompts">;
 
 export class Engine {
-  /** Address below which the bundled model lies. */
-  readonly #base: string;
+  readonly sources: Sources;
   #opened: Promise<OpenedDevice> | undefined;
-  #loaded: Loaded | undefined;
+  readonly #model = new Model();
+  readonly #controls = new Controls();
   /** Runs and loads take turns. */
   #turn: Promise<unknown> = Promise.resolve();
   #kernels: KernelTimes | undefined;
-  readonly #controls = new Controls();
 
+  /** `base`: the address below which the bundled model lies. */
   constructor(base: string) {
-    this.#base = base;
+    this.sources = new Sources(base);
   }
 
-  /** The device, opened at the first call. */
+  /** The device, opened at the first call, and anew after it was lost. */
   async device(): Promise<{ readonly device: Device; readonly info: GpuInfo }> {
-    this.#opened ??= openGpu();
+    this.#opened ??= openGpu().then(async (opened) => {
+      await recallKernels(opened.device);
+      return opened;
+    });
     try {
       const opened = await this.#opened;
       void opened.gpu.lost.then(() => this.#drop(opened));
@@ -91,36 +66,33 @@ export class Engine {
   run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
     return this.#inTurn(async () => {
       signal.throwIfAborted();
-      const { device, info } = await this.device();
       const start = performance.now();
-      const { loaded: pipeline, facts } = await this.#load(request, emit, signal);
+      const warning = await chooseKernels((await this.device()).device, this.sources, request, emit, signal);
+      const { loaded, facts } = await this.#load(request, emit, signal);
       const load = (performance.now() - start) / 1000;
       emit({ type: "model", facts });
-      this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
       try {
         emit({ type: "stage", stage: "text", fraction: 0 });
-        const open = (id: string) => this.openStored(id, signal);
-        const guides = await this.#controls.guides(pipeline.pipeline, request, { open, emit, signal });
-        const result = await this.#follow(pipeline, request, guides, emit, signal);
-        const recipe = recipeOf({
-          request,
-          result,
-          info: pipeline.info,
-          precision: facts.precision,
-          adapter: info.name,
-          names: await storedNames(request),
-        });
+        const result = await this.#follow(loaded, request, emit, signal);
+        const { device, info } = await this.device();
         return {
           frames: result.frames,
-          recipe,
+          recipe: recipeOf({
+            request,
+            result,
+            info: loaded.info,
+            precision: facts.precision,
+            adapter: info.name,
+            names: await storedNames(request),
+          }),
           timesteps: result.timesteps,
           seconds: { load, ...result.seconds },
           peakBytes: device.memory.peakReserved,
-          warnings: [...pipeline.info.warnings, ...result.warnings],
+          warnings: [...(warning === undefined ? [] : [warning]), ...loaded.info.warnings, ...result.warnings],
         };
       } finally {
         this.#kernels?.stop();
-        device.trim();
+        (await this.#opened?.catch(() => undefined))?.device.trim();
       }
     });
   }
@@ -130,7 +102,7 @@ export class Engine {
     return { used: device.memory.used, reserved: device.memory.reserved };
   }
 
-  /** Gives the device back. What runs on it fails. */
+  /** Gives the device back. What runs on it goes on with another. */
   async restart(): Promise<void> {
     const opened = await this.#opened;
     if (!opened) return;
@@ -142,108 +114,40 @@ export class Engine {
     return this.#kernels?.source(label);
   }
 
-  /** The files of a choice. */
-  async open(choice: ModelChoice, signal: AbortSignal): Promise<OpenedSources> {
-    const loras: OpenedSources["loras"][number][] = [];
-    for (const { id, weight } of choice.loras) {
-      if (weight === 0 || (id === BUNDLED_LORA && !choice.distilled)) continue;
-      const source = id === BUNDLED_LORA ? await bundledLora(this.#base, signal) : await openStored(id);
-      if ("list" in source) throw new Error(`${source.name} is a folder; a LoRA is one file`);
-      loras.push({ source, weight });
-    }
-    const motion =
-      choice.motion !== undefined
-        ? await openStored(choice.motion)
-        : choice.model === BUNDLED
-          ? bundledFolder(this.#base, choice.distilled ? "motion-lcm" : "motion-teacher", signal)
-          : undefined;
-    const embeddings: { readonly source: ByteSource }[] = [];
-    for (const id of choice.embeddings) {
-      const source = await openStored(id);
-      if (!("list" in source)) embeddings.push({ source });
-    }
-    return {
-      embeddings,
-      model: choice.model === BUNDLED ? bundledFolder(this.#base, "base", signal) : await openStored(choice.model),
-      ...(motion && { motion }),
-      ...(choice.vae !== undefined && { vae: await openStored(choice.vae) }),
-      loras,
-    };
-  }
-
-  /** The files of what guides a run: the bundled control network, or of the store. */
-  async openStored(id: string, signal: AbortSignal): Promise<Folder | ByteSource> {
-    return id === BUNDLED_CONTROL ? bundledFolder(this.#base, "control-blob", signal) : openStored(id);
-  }
-
-  async #load({ choice, options, start }: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
+  async #load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
     const { device } = await this.device();
-    const { loras, ...rest } = choice;
-    const [key, stack] = [JSON.stringify(rest), JSON.stringify(loras)];
-    if (this.#loaded?.key === key && this.#loaded.stack === stack) return this.#loaded;
-    emit({ type: "stage", stage: "download", fraction: 0 });
-    const sources = await this.open(choice, signal);
-    const progress = ({ loadedBytes, totalBytes, stage }: Omit<LoadStage, "stage"> & Partial<LoadStage>) =>
-      emit({
-        type: "stage",
-        stage: "load",
-        fraction: totalBytes === 0 ? 1 : loadedBytes / totalBytes,
-        ...(stage !== undefined && { detail: stage }),
-      });
-    progress({ loadedBytes: 0, totalBytes: 1 });
-    if (this.#loaded?.key === key) {
-      // The same model with other LoRAs: only what they change is read again. Until that is done it is neither.
-      const same = this.#loaded;
-      this.#loaded = { ...same, stack: "" };
-      const { pipeline, info } = same.loaded;
-      const stacked = await pipeline.setLoras(sources.loras, { onProgress: progress, signal });
-      this.#loaded = { ...same, stack, loaded: { pipeline, info: { ...info, loras: stacked } } };
-      return this.#loaded;
-    }
-    this.#loaded?.loaded.pipeline.dispose();
-    this.#loaded = undefined;
-    device.trim();
-    const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
-    const loaded = await loadPipeline(device, {
-      ...sources,
-      precision,
-      encoder: choice.encoder,
-      lowMemory: choice.lowMemory,
-      ...(choice.weights && { weights: choice.weights }),
-      ...(choice.motionNorm && { motionNorm: choice.motionNorm }),
-      firstRun: generateOptions(options, signal, start),
-      onProgress: progress,
-      signal,
-    });
-    const { limits } = loaded.pipeline;
-    const facts: ModelFacts = {
-      name: loaded.info.model,
-      motion: loaded.info.motion,
-      nativeSize: limits.nativeSize,
-      factor: limits.factor,
-      maxFrames: limits.maxFrames,
-      imageEncoder: limits.imageEncoder ?? false,
-      precision,
-      parameters: loaded.info.parameters,
-      weightBytes: loaded.info.weightBytes,
-      warnings: loaded.info.warnings,
-    };
-    this.#loaded = { key, stack, loaded, facts };
-    return this.#loaded;
+    return this.#model.load(device, request, () => this.sources.open(request.choice, signal), emit, signal);
   }
 
   async #follow(
     { pipeline }: LoadedPipeline,
-    { options, start, word }: RunRequest,
-    guides: Pick<GenerateOptions, "controls" | "imagePrompts">,
+    request: RunRequest,
     emit: Emit,
     signal: AbortSignal,
   ): Promise<FramesEvent> {
-    for await (const event of pipeline.generate({
+    const { options, start, word } = request;
+    const guides = async (on: LoadedPipeline["pipeline"]): Promise<Guides> => {
+      const { device, info } = await this.device();
+      this.#kernels = request.profile && info.timestamps ? new KernelTimes(device, emit) : undefined;
+      const open = (id: string) => this.sources.guide(id, signal);
+      return this.#controls.guides(on, request, { open, emit, signal });
+    };
+    const run = {
       ...generateOptions(options, signal, start),
-      ...guides,
+      ...(await guides(pipeline)),
       ...(word !== undefined && { attentionTo: word }),
-    })) {
+    };
+    const reopen = async (_: DeviceLostError, steps: number) => {
+      this.#kernels?.stop();
+      const { choices } = pipeline.parts.device.tuning;
+      const { device } = await this.device();
+      device.tuning.adopt(choices); // to the same bits
+      const again = (await this.#load(request, emit, signal)).loaded.pipeline;
+      emit({ type: "reopened", steps });
+      emit({ type: "stage", stage: steps === 0 ? "text" : "denoise", fraction: 0 });
+      return { pipeline: again, inputs: await guides(again) };
+    };
+    for await (const event of generateRecovering(pipeline, run, reopen)) {
       if (event.type === "frames") return event;
       if (event.type === "window") {
         emit({ type: "stage", stage: "denoise", fraction: event.done / event.count });
@@ -258,92 +162,18 @@ export class Engine {
   }
 
   #inTurn<R>(body: () => Promise<R>): Promise<R> {
-    const turn = this.#turn.then(() => this.#unlessLost(body));
+    const turn = this.#turn.then(body).catch((error: unknown) => {
+      // The library's words name options of the command line.
+      if (!(error instanceof DeviceLostError)) throw error;
+      throw new DeviceLostError("the graphics adapter was lost; run it again, smaller if it recurs", { cause: error });
+    });
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
 
-  /** Some promises of a lost device never settle (compilation is one): what waits for them fails all the same. */
-  async #unlessLost<R>(body: () => Promise<R>): Promise<R> {
-    const { gpu } = await this.handle();
-    const lost = gpu.lost.then(async ({ reason, message }): Promise<never> => {
-      await new Promise((resolve) => setTimeout(resolve, 500)); // what fails by itself says more
-      throw new DeviceLostError(
-        `the graphics adapter was lost (${reason})${message === "" ? "" : `: ${message}`}; run it again, smaller if it recurs`,
-      );
-    });
-    return Promise.race([body(), lost]);
-  }
-
   #drop(opened: OpenedDevice): void {
     void this.#opened?.then((now) => {
-      if (now !== opened) return;
-      this.#opened = undefined;
-      this.#loaded = undefined;
+      if (now === opened) this.#opened = undefined;
     });
   }
-}
-
-/** The library's options of a run. */
-export function generateOptions(o: RunOptions, signal: AbortSignal, start?: RunRequest["start"]): GenerateOptions {
-  const seed = BigInt(o.seed);
-  return {
-    prompt: o.prompt,
-    negative: o.negative,
-    seed: seed <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(seed) : seed,
-    steps: o.steps,
-    guidance: o.guidance,
-    width: o.width,
-    height: o.height,
-    frames: o.frames,
-    scheduler: o.scheduler,
-    clipSkip: o.clipSkip,
-    plainPrompt: o.plainPrompt,
-    ...courseOf(o),
-    ...regionsOf(o),
-    ...(start?.kind === "video" && { video: start.frames, strength: o.strength ?? 0.8 }),
-    ...(start?.kind === "image" && { image: start.frames, motionScale: o.motionScale ?? 0.8 }),
-    ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
-    ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
-    ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),
-    signal,
-  };
-}
-
-/** Parts of the picture with prompts of their own. */
-export function regionsOf({ regions, regionBase }: RunOptions): Pick<GenerateOptions, "regions" | "regionBase"> {
-  if (!regions) return {};
-  return {
-    regions: regions.map(({ text, x, y, width, height }) => ({ prompt: text, area: [x, y, width, height] as const })),
-    ...(regionBase !== undefined && { regionBase }),
-  };
-}
-
-type Course = Pick<GenerateOptions, "long" | "context" | "stride" | "contextSchedule" | "freeInit" | "promptAt">;
-
-/** What concerns a clip's length and its course, as given; also what the recipe says of it. */
-export function courseOf({ long, context, stride, contextSchedule, freeInit, promptAt }: RunOptions): Course {
-  return {
-    ...(long && { long }),
-    ...(context !== undefined && { context }),
-    ...(stride !== undefined && { stride }),
-    ...(contextSchedule && { contextSchedule }),
-    ...(freeInit !== undefined && { freeInit }),
-    ...(promptAt && { promptAt }),
-  };
-}
-
-async function storedNames({ choice, control, likenesses = [] }: RunRequest): Promise<Map<string, string>> {
-  const names = new Map<string, string>();
-  for (const id of [
-    choice.model,
-    choice.motion,
-    choice.vae,
-    control?.id,
-    ...likenesses.flatMap((l) => [l.id, l.encoder]),
-    ...choice.loras.map((l) => l.id),
-    ...choice.embeddings,
-  ])
-    if (id !== undefined && !id.startsWith(BUNDLED)) names.set(id, (await readManifest(id)).manifest.name);
-  return names;
 }

@@ -3,7 +3,8 @@
 
 import { planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
 import { plannedGuides } from "./control.js";
-import { generateOptions, regionsOf, type Engine } from "./engine.js";
+import type { Engine } from "./engine.js";
+import { generateOptions, regionsOf } from "./run-options.js";
 import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
 /** Below this nothing is tried: every adapter has it. */
@@ -18,7 +19,7 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
   const { device, gpu } = await engine.handle();
   const { choice, options } = request;
   const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
-  const { loras: _, ...sources } = await engine.open(choice, signal);
+  const { loras: _, ...sources } = await engine.sources.open(choice, signal);
   const plan = (smaller: Smaller) =>
     planPipeline(
       device.capabilities,
@@ -69,7 +70,7 @@ function guidedBy(engine: Engine, request: RunRequest, signal: AbortSignal): Pla
         image: { width: 8, height: 8, count: 1, rgba: new Uint8Array(8 * 8 * 4) },
         motionScale,
       }),
-      ...(await plannedGuides(pipeline, request, (id) => engine.openStored(id, signal), signal)),
+      ...(await plannedGuides(pipeline, request, (id) => engine.sources.guide(id, signal), signal)),
     }),
   };
 }

@@ -135,7 +135,7 @@ export interface Likeness {
   readonly end: number;
 }
 
-export type Stage = "download" | "load" | "text" | "denoise" | "decode";
+export type Stage = "download" | "tune" | "load" | "text" | "denoise" | "decode";
 
 /** Time of the dispatches with one label. */
 export interface KernelTime {
@@ -159,6 +159,8 @@ export type RunEvent =
       /** Of the word asked for. */
       readonly attention: AttentionMap | undefined;
     }
+  /** The device was lost after so many steps and has been opened again; the run goes on. */
+  | { readonly type: "reopened"; readonly steps: number }
   | { readonly type: "profile"; readonly kernels: readonly KernelTime[] };
 
 export interface RunResult {
@@ -203,7 +205,7 @@ export interface EngineCalls {
   run: Call<RunRequest, RunResult, RunEvent>;
   fit: Call<RunRequest, Fit>;
   memory: Call<undefined, EngineMemory>;
-  /** Gives the device back; the next call opens another. What runs fails with DeviceLostError. */
+  /** Gives the device back; the next call opens another. What runs goes on with that one. */
   restart: Call<undefined, undefined>;
   /** The WGSL that ran under a label of the last profile. */
   source: Call<string, string | undefined>;

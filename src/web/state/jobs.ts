@@ -12,6 +12,7 @@ import { read } from "./read-inputs.js";
 import type { Settings } from "./defaults.js";
 import { requestOf } from "./request.js";
 import { Clock } from "./clock.js";
+import { Pace } from "./pace.js";
 import { say } from "./toasts.js";
 
 export interface Progress {
@@ -34,6 +35,9 @@ export interface Job {
   /** The estimate after each step, for looking at how the clip came about. */
   readonly previews: Signal<readonly Frames[]>;
   readonly clock: Clock;
+  readonly pace: Pace;
+  /** How many times longer a step took while the tab was hidden, where that is worth a word. */
+  readonly throttled: Signal<number | undefined>;
   readonly clip: Signal<Clip | undefined>;
   readonly error: Signal<{ readonly name: string; readonly message: string } | undefined>;
   readonly controller: AbortController;
@@ -49,6 +53,8 @@ const profiles = new WeakMap<Job, { readonly word: string | undefined }>();
 export const kernels = signal<readonly KernelTime[]>([]);
 /** Previews of the latest run, step by step. */
 export const lastPreviews = signal<readonly Frames[]>([]);
+
+document.addEventListener("visibilitychange", () => current.peek()?.pace.changed());
 
 let next = 1;
 let working = false;
@@ -66,6 +72,8 @@ export function enqueue(
     progress: signal({ stage: "waiting", fraction: 0, steps: 0 }),
     previews: signal([]),
     clock: new Clock(settings),
+    pace: new Pace(() => document.hidden),
+    throttled: signal(undefined),
     clip: signal(undefined),
     error: signal(undefined),
     controller: new AbortController(),
@@ -190,10 +198,17 @@ function follow(job: Job, event: RunEvent): void {
     case "model":
       facts.value = event.facts;
       return;
+    case "reopened":
+      void openGpu();
+      say(
+        `The graphics adapter was lost and has been opened again; the clip goes on ${event.steps === 0 ? "from its beginning" : `after step ${event.steps}`}.`,
+      );
+      return;
     case "step": {
       const steps = event.index + 1;
       const over = steps === event.count;
       job.clock.step(steps, event.count, event.seconds);
+      job.throttled.value = job.pace.step(steps, event.seconds) ?? job.throttled.peek();
       job.previews.value = [...job.previews.peek(), event.preview];
       lastPreviews.value = job.previews.peek();
       if (event.attention) {

@@ -19,6 +19,8 @@ function stopOf(entry: string | number): Settings["travel"][number] {
 interface Named {
   readonly id: string;
   readonly name: string;
+  /** Of a model from the hub: its name there. */
+  readonly hub?: { readonly name: string };
 }
 
 function list(value: Recipe[string]): readonly (string | number)[] {
@@ -83,7 +85,7 @@ export function fromRecipe(
   const last = (path: string) => path.split(/[/\\]/).pop() ?? path;
   const find = (value: unknown, otherwise: string): string => {
     if (typeof value !== "string") return otherwise;
-    const found = models.find((m) => m.name === value || m.name === last(value));
+    const found = models.find((m) => m.hub?.name === value || m.name === value || m.name === last(value));
     if (!found) missing.push(last(value));
     return found?.id ?? otherwise;
   };

@@ -4,7 +4,7 @@
 
 import { CheckpointError } from "../../io/errors.js";
 import { CHUNK, fileAt, foldersOf, manifestIn, modelsFolder, type Manifest } from "./read.js";
-import { withHandle, writeAll } from "./sync.js";
+import { readText, replaceText, withHandle, writeAll } from "./sync.js";
 
 /** Where the rest of a download is to be had. */
 export interface HubOrigin {
@@ -77,7 +77,7 @@ export class Journal {
     const known = await readPlanned(folder);
     if (known) return new Journal(id, known, folder, place, await readChunks(folder, known));
     if (!planned) throw new CheckpointError("this import is no longer there; add the files again");
-    await replace(folder, HEADER, JSON.stringify(planned));
+    await replaceText(folder, HEADER, JSON.stringify(planned));
     return new Journal(id, planned, folder, place, await readChunks(folder, planned));
   }
 
@@ -104,7 +104,7 @@ export class Journal {
   async keepOnly(file: number, count: number): Promise<void> {
     this.#chunks = this.#chunks.map((chunks, i) => (i === file ? chunks.slice(0, count) : chunks));
     const lines = this.#chunks.flatMap((chunks, i) => chunks.map((c) => `${i} ${c}\n`));
-    await replace(this.#folder, CHUNKS, lines.join(""));
+    await replaceText(this.#folder, CHUNKS, lines.join(""));
   }
 
   /** All is there: writes the manifest, which makes it a model. */
@@ -116,29 +116,13 @@ export class Journal {
     const added = Date.now();
     const id = this.id;
     const manifest = { id, name, role, description, form, files, bytes, parameters, added, ...(hub && { hub }) };
-    await replace(this.#folder, "manifest.json", JSON.stringify(manifest));
+    await replaceText(this.#folder, "manifest.json", JSON.stringify(manifest));
     for (const entry of [HEADER, CHUNKS]) await this.#folder.removeEntry(entry).catch(() => undefined);
     return manifest;
   }
 
   async remove(): Promise<void> {
     await (await modelsFolder())?.removeEntry(this.id, { recursive: true });
-  }
-}
-
-async function replace(folder: FileSystemDirectoryHandle, name: string, text: string): Promise<void> {
-  await withHandle(await folder.getFileHandle(name, { create: true }), (handle) => {
-    handle.truncate(0);
-    writeAll(handle, new TextEncoder().encode(text), 0);
-    handle.flush();
-  });
-}
-
-async function readText(folder: FileSystemDirectoryHandle, name: string): Promise<string> {
-  try {
-    return await (await (await folder.getFileHandle(name)).getFile()).text();
-  } catch {
-    return "";
   }
 }
 

@@ -33,6 +33,24 @@ export function writeAll(handle: SyncHandle, data: Uint8Array, at: number): void
     throw new DOMException("the disk took less than it was given", "QuotaExceededError");
 }
 
+/** The text of a file; "" where there is none. */
+export async function readText(folder: FileSystemDirectoryHandle, name: string): Promise<string> {
+  try {
+    return await (await (await folder.getFileHandle(name)).getFile()).text();
+  } catch {
+    return "";
+  }
+}
+
+/** Makes `text` the content of a file. */
+export async function replaceText(folder: FileSystemDirectoryHandle, name: string, text: string): Promise<void> {
+  await withHandle(await folder.getFileHandle(name, { create: true }), (handle) => {
+    handle.truncate(0);
+    writeAll(handle, new TextEncoder().encode(text), 0);
+    handle.flush();
+  });
+}
+
 /** sha256 in hexadecimal. */
 export async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string> {
   return hexadecimal(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));

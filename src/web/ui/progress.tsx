@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import type { Job, Progress } from "../state/jobs.js";
+import { doneOf, partsOf } from "../state/parts.js";
 import { duration, left } from "./words.js";
 
 /** Redraws some times a second: time passes without events. */
@@ -20,6 +21,8 @@ function words(p: Progress, job: Job): string {
       return "Waiting its turn";
     case "download":
       return "Reading the model";
+    case "tune":
+      return `Measuring which kernels are fastest on this GPU, once: layer ${p.detail ?? ""}`;
     case "load":
       return `Loading the ${p.detail === "unet" ? "UNet" : p.detail === "vae" ? "VAE" : (p.detail ?? "model")}`;
     case "text":
@@ -35,23 +38,6 @@ export function ProgressBar({ job }: { readonly job: Job }) {
   const p = job.progress.value;
   const running = job.state.value === "running";
   useTicks(running);
-  const { steps } = job.settings;
-  const within = job.clock.within;
-  const order = ["download", "load", "text", "denoise", "decode"];
-  const at = order.indexOf(p.stage);
-  const fill = (stage: string, own: number) => (order.indexOf(stage) < at ? 1 : p.stage === stage ? own : 0);
-  const parts: (readonly [key: string, grow: number, fill: number])[] = [
-    ["load", 1, Math.max(fill("load", p.fraction), at > 1 ? 1 : 0)],
-    ["text", 0.7, fill("text", 0.5)],
-    ...Array.from({ length: Math.min(steps, 50) }, (_, i): readonly [string, number, number] => [
-      `step ${i}`,
-      Math.max(0.2, 8 / steps),
-      i < p.steps ? 1 : p.stage === "denoise" && i === p.steps ? within : 0,
-    ]),
-    ["decode", 2.5, fill("decode", within)],
-  ];
-  const total = parts.reduce((n, [, grow]) => n + grow, 0);
-  const done = parts.reduce((n, [, grow, part]) => n + grow * part, 0) / total;
   const remaining = running ? job.clock.left : undefined;
   return (
     <div class="progress">
@@ -61,11 +47,11 @@ export function ProgressBar({ job }: { readonly job: Job }) {
         aria-label="Progress of the clip"
         aria-valuemin={0}
         aria-valuemax={100}
-        aria-valuenow={Math.round(done * 100)}
+        aria-valuenow={Math.round(doneOf(job) * 100)}
         aria-valuetext={words(p, job)}
       >
-        {parts.map(([key, grow, part]) => (
-          <i key={key} style={{ flexGrow: grow, "--fill": part }} />
+        {partsOf(job).map(({ key, share, done }) => (
+          <i key={key} style={{ flexGrow: share, "--fill": done }} />
         ))}
       </div>
       <p>
@@ -77,6 +63,10 @@ export function ProgressBar({ job }: { readonly job: Job }) {
               : "almost there"
             : running && duration(job.clock.elapsed)}
         </span>
+      </p>
+      <p class="muted small" role="status">
+        {job.throttled.value !== undefined &&
+          `While this tab was hidden a step took ${job.throttled.value.toFixed(1)} times as long: browsers slow down what is not seen. Keep it in view for full speed.`}
       </p>
     </div>
   );
