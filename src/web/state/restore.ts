@@ -85,7 +85,8 @@ export function fromRecipe(
   const last = (path: string) => path.split(/[/\\]/).pop() ?? path;
   const find = (value: unknown, otherwise: string): string => {
     if (typeof value !== "string") return otherwise;
-    const found = models.find((m) => m.hub?.name === value || m.name === value || m.name === last(value));
+    const found =
+      models.find((m) => m.hub?.name === value) ?? models.find((m) => m.name === value || m.name === last(value));
     if (!found) missing.push(last(value));
     return found?.id ?? otherwise;
   };
