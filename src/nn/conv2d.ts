@@ -28,10 +28,11 @@ export class Conv2d {
     const half = Math.floor(kernel / 2);
     this.#label = w.prefix;
     this.#options = { stride, padding: config.padding ?? [half, half, half, half] };
-    // Transformed weights are more bytes to stream, and worse ones to code in 8 bits.
-    const { int8 = false, streamed = false } = w.store.storage;
+    // Not with 8-bit codes: transformed weights would lose more by them. Streamed ones go by the rule, for the same bits.
     const form =
-      int8 || streamed ? "direct" : convForm({ inputs, outputs, kernel, stride, doubled }, w.device.capabilities);
+      w.store.storage.int8 === true
+        ? "direct"
+        : convForm({ inputs, outputs, kernel, stride, doubled }, w.device.capabilities);
     this.#weight = w.param("weight", [outputs, inputs, kernel, kernel], (raw) =>
       packConv2d(raw, { dtype: w.store.dtype, form, label: w.name("weight") }),
     );

@@ -1,9 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { conv2d, packConv2d, type Conv2dOptions } from "../../kernels/conv2d.js";
-import type { GemmVariant } from "../../kernels/gemm.js";
-import type { ConvForm } from "../../kernels/winograd.js";
+import type { GemmVariant, GemmWay } from "../../kernels/gemm.js";
+import { convForm, type ConvForm, type ConvLayer } from "../../kernels/winograd.js";
 import { transformOnHost, transformWeight } from "../../kernels/winograd-weight.js";
-import type { Device } from "../../src/gpu/device.js";
+import { Device } from "../../src/gpu/device.js";
+import { TYPICAL, type Capabilities } from "../../src/gpu/limits.js";
+import { openDevice } from "../../src/gpu/open.js";
+import { nodeGPU } from "../../src/node-device.js";
 import { encode } from "../../src/tensor/dtype.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
@@ -15,6 +18,7 @@ const stored = fixture("kernels-gemm");
 const put = (device: Device, name: string, dtype: "f32" | "f16" = "f32") =>
   Tensor.from(device, stored(name).values, stored(name).shape, dtype, name);
 
+const SOFTWARE = { kind: "cpu", subgroups: true, subgroupSize: 8 } as const;
 const same = { padding: [1, 1, 1, 1] } as const;
 /** The PyTorch cases whose channels are multiples of 4: odd and even sizes, few and many outputs. */
 const cases: Record<string, readonly [ConvForm, Conv2dOptions]> = {
@@ -89,6 +93,41 @@ describe("winograd", () => {
     w.weight.dispose();
   });
 
+  it("is the same in units of four channels, as on GPUs, for both storages", async () => {
+    const device = await testDevice();
+    for (const [name, dtype] of [
+      ["same", "f16"],
+      ["up_odd", "f32"],
+    ] as const) {
+      const [form, options] = cases[name]!;
+      using w = put(device, `conv_${name}.w`);
+      const packed = packConv2d(w, { form, dtype });
+      const run = () =>
+        device.scope(() =>
+          conv2d(put(device, `conv_${name}.x`, dtype), packed, { ...options, activation: "silu", variant: "gpu" }),
+        );
+      using narrow = run();
+      using wide = withLimits(device, { kind: "gpu" }, run);
+      expectClose(await wide.read(), await narrow.read(), 1e-7);
+      packed.weight.dispose();
+    }
+  });
+
+  it("keeps what lies between its passes within bounds, in slices", () => {
+    using device = Device.dry({ ...SOFTWARE, maxBinding: 2 ** 27 });
+    const x = Tensor.empty(device, [16, 64, 64, 320], "f16", "x");
+    const w = packConv2d(Tensor.empty(device, [320, 320, 3, 3], "f16"), { form: "winograd" });
+    device.trim();
+    device.pool.resetPeaks();
+    device.resetCounts();
+    const before = device.memory.used;
+    const y = conv2d(x, w, same);
+    expect(device.memory.peakReserved - before).toBeLessThanOrEqual(y.bytes + 2 * 2 ** 24);
+    // 16 frames of 32 × 32 tiles, 10240 bytes a tile: one frame's fit at once.
+    expect(device.counts.dispatches).toBe(3 * 16);
+    expect(device.counts.flops).toBeLessThan((2 * y.size * 320 * 9) / 2);
+  });
+
   it("transforms weights on the host as on the device", async () => {
     const device = await testDevice();
     const values = Float32Array.from({ length: 6 * 5 * 9 }, (_, i) => Math.sin(i * 1.7) * 2 ** (i % 9));
@@ -117,5 +156,65 @@ describe("winograd", () => {
       expect(() => conv2d(zeros(1, 4, 4, 5), odd, same)).toThrow("want channels in multiples of 4");
       expect(() => packConv2d(zeros(8, 4, 1, 1), { form: "winograd" })).toThrow("expected kernels of 3 × 3");
     });
+  });
+});
+
+describe("convForm", () => {
+  const software: Capabilities = { ...TYPICAL, ...SOFTWARE };
+  const layer = (inputs: number, outputs: number, more: Partial<ConvLayer> = {}): ConvLayer => ({
+    inputs,
+    outputs,
+    kernel: 3,
+    stride: 1,
+    doubled: false,
+    ...more,
+  });
+
+  it.each<[string, ConvLayer, Partial<Capabilities>, ConvForm]>([
+    ["many channels on software with subgroups of 8", layer(320, 320), {}, "winograd"],
+    ["enough on both sides", layer(192, 64), {}, "winograd"],
+    ["few channels", layer(64, 64), {}, "direct"],
+    ["few channels, doubled", layer(64, 64, { doubled: true }), {}, "doubled"],
+    ["very few channels, doubled", layer(32, 32, { doubled: true }), {}, "direct"],
+    ["stride 2", layer(320, 320, { stride: 2 }), {}, "direct"],
+    ["1 × 1", layer(320, 320, { kernel: 1 }), {}, "direct"],
+    ["channels in odd numbers", layer(320, 319), {}, "direct"],
+    ["more than a binding holds while it is transformed", layer(2560, 1280), {}, "direct"],
+    ["a GPU", layer(320, 320), { kind: "gpu", subgroupSize: 32 }, "direct"],
+    ["software with other subgroups", layer(320, 320), { subgroupSize: 4 }, "direct"],
+  ])("%s", (_, sizes, limits, form) => {
+    expect(convForm(sizes, { ...software, ...limits })).toBe(form);
+  });
+});
+
+describe("winograd on a GPU", async () => {
+  // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
+  const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const device = await openDevice((await gpu.requestAdapter())!, { kind: "gpu" });
+  afterAll(() => device.dispose());
+
+  it.each<[ConvForm, "f32" | "f16", GemmWay]>([
+    ["winograd", "f16", "matrix"],
+    ["winograd", "f32", "gpu/2"],
+    ["doubled", "f16", "gpu"],
+    ["doubled", "f32", "gpu"],
+  ])("compile: %s, %s, products by %s", async (form, dtype, variant) => {
+    device.scope(() => {
+      const room = (shape: number[], type: "f32" | "f16" = dtype) => Tensor.empty(device, shape, type, "room");
+      const size = form === "doubled" ? 16 : 8;
+      const w = packConv2d(room([40, 48, 3, 3]), { form });
+      const y = conv2d(room([2, 8, 8, 32]), w, {
+        ...same,
+        ...(form === "doubled" && { upsampleTo: [16, 16] }),
+        x2: room([2, 8, 8, 16]),
+        bias: room([40], "f32"),
+        rowBias: room([1, 40]),
+        residual: room([2, size, size, 40]),
+        activation: "relu",
+        variant,
+      });
+      expect(y.shape).toEqual([2, size, size, 40]);
+    });
+    await expect(device.drain()).resolves.toBeUndefined();
   });
 });
