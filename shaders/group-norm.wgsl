@@ -1,6 +1,6 @@
 // GroupNorm, the plain version: one thread per group, which reads its values three times.
 // y = (x - mean) / sqrt(variance + eps) · weight + bias over the rows of a set and the channels of a group.
-// The reference that the three-pass version (group-norm-sums, -stats, -apply) is measured against.
+// The reference that the two-pass versions (group-norm-cpu-*, group-norm-gpu-*) are measured against.
 
 alias T = f32; // storage of x, x2 and y: f32 | f16
 

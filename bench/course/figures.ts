@@ -74,7 +74,7 @@ export const FIGURES: Readonly<Record<string, () => string>> = {
     picture(780, 250, "Who reads what in GroupNorm", [
       ...grid(16, 50, 8, 16, "[pixels, channels], 4 groups of 4 channels", (_, c) => COLOURS[Math.floor(c / 4)]!),
       ...grid(290, 50, 8, 16, "a thread a group: strides", (_, c) => (c < 4 ? BLUE : PALE)),
-      ...grid(544, 50, 8, 16, "three passes: whole rows, in order", (r) => (r < 4 ? BLUE : ORANGE)),
+      ...grid(544, 50, 8, 16, "two passes: whole rows, in order", (r) => (r < 4 ? BLUE : ORANGE)),
       text(
         16,
         200,

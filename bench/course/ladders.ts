@@ -154,9 +154,14 @@ const norm: LadderOf = (device, small) => {
         },
       },
       {
-        title: "Three passes in the order of memory",
-        files: ["shaders/group-norm-sums.wgsl", "shaders/group-norm-stats.wgsl", "shaders/group-norm-apply.wgsl"],
-        run: () => groupNorm(x, options),
+        title: "Two passes in the order of memory",
+        files: ["shaders/group-norm-cpu-sums.wgsl", "shaders/group-norm-cpu-apply.wgsl"],
+        run: () => groupNorm(x, { ...options, variant: "cpu" }),
+      },
+      {
+        title: "Two passes by workgroups",
+        files: ["shaders/group-norm-gpu-moments.wgsl", "shaders/group-norm-gpu-apply.wgsl"],
+        run: () => groupNorm(x, { ...options, variant: "gpu" }),
       },
     ],
   };

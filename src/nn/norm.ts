@@ -1,6 +1,6 @@
 // GroupNorm and LayerNorm with their scale and shift.
 
-import { groupNorm, groupNormRows, groupNormStatistics, type GroupNormOptions } from "../../kernels/group-norm.js";
+import { groupNorm, groupNormInRows, type GroupNormOptions } from "../../kernels/group-norm.js";
 import { layerNorm, type LayerNormOptions } from "../../kernels/layer-norm.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { vector } from "./linear.js";
@@ -35,12 +35,8 @@ export class GroupNorm {
    */
   inRows(x: Tensor, framesJointly: number): (start: number, count: number) => Tensor {
     if (framesJointly === 1) return (start, count) => this.forward(rows(x, start, count));
-    const affine = groupNormStatistics(x, { ...this.#own(), framesJointly });
-    return (start, count) =>
-      x.device.scope(() => {
-        const own = rows(affine, Math.floor(start / framesJointly), 1);
-        return groupNormRows(rows(x, start, count), own, this.#own());
-      });
+    const normalise = groupNormInRows(x, { ...this.#own(), framesJointly });
+    return (start, count) => x.device.scope(() => normalise(rows(x, start, count), Math.floor(start / framesJointly)));
   }
 
   #own(): Pick<GroupNormOptions, "groups" | "eps" | "weight" | "bias"> & { readonly label: string } {

@@ -1,6 +1,6 @@
-// GroupNorm, first of three passes: mean and squared deviations of each channel over a slice of rows, by Chan, Golub and
-// LeVeque's pairwise update, four rows at a time (sums of squares about zero would lose small variances beside large
-// means). A thread owns WIDTH neighbouring channels of one slice, so that neighbouring threads read neighbouring memory.
+// GroupNorm on software adapters, first of two passes: mean and squared deviations of each channel over a slice of rows, by
+// Chan, Golub and LeVeque's pairwise update, four rows at a time. A thread owns WIDTH neighbouring channels of one slice and
+// waits for nobody: barriers cost such an adapter time, most of all to compile.
 
 alias V = f32; // storage of x: one element, or four
 alias F = f32; // the same in f32
