@@ -29,7 +29,7 @@ export function addLongOptions(command: Command): Command {
     .optionsGroup("Longer clips:")
     .option(
       "--long <how>",
-      "none: all frames at once; free-noise: the motion modules see windows of frames; window: the whole network does, and memory does not grow (default: none)",
+      "none: all frames at once; free-noise: the motion modules see windows of frames, and memory hardly grows; window: the whole network does, and it does not grow (default: none)",
       oneOf("none", "free-noise", "window"),
     )
     .option("--context <n>", "frames of a window (default: 16)", integer(1, 4096))
