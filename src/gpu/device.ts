@@ -4,6 +4,7 @@
 
 import type { Lifetime } from "./arena.js";
 import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
+import { hostMemory } from "./landing.js";
 import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
 import { Patience } from "./patience.js";
 import { PipelineCache } from "./pipelines.js";
@@ -187,7 +188,7 @@ export class Device implements Disposable {
     if (this.#imagining || this.#captured) return undefined;
     this.#counts.hostBytes += from.size;
     if (!this.#gpu) return undefined;
-    const data = new Uint8Array(from.size);
+    const data = hostMemory(from.size);
     this.#record({ kind: "download", from, data });
     return data;
   }

@@ -124,3 +124,15 @@ export class LandingBatch {
     this.#giveBack(room);
   }
 }
+
+/** Memory that downloads fill. @throws OutOfMemoryError where the machine has none */
+export function hostMemory(bytes: number): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new OutOfMemoryError(
+      `out of memory: the machine has no ${bytes} bytes for what waits on it until the GPU needs it again; fewer frames or a smaller size take less, and so do other programs that are closed`,
+    );
+  }
+}

@@ -75,6 +75,12 @@ describe("recorded work", () => {
     device.trim();
   });
 
+  it("says so where the machine has no memory for a download", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [1, 2, 3, 4], [4], "f32", "a");
+    expect(() => device.download({ ...a.binding(), size: 2 ** 53 })).toThrow(/^out of memory: the machine has no/);
+  });
+
   it("tells that a download failed with the device", async () => {
     const gpu = await nodeGPU();
     const adapter = await gpu.requestAdapter();

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { timestepEmbedding } from "../../kernels/timestep-embedding.js";
 import { CLIPEncoderLayer } from "../../src/models/clip/text-model.js";
 import { DownBlock, MidBlock, UpBlock, type BlockContext, type LayerConfig } from "../../src/models/unet/blocks.js";
+import { windowsAt } from "../../src/models/unet/frame-windows.js";
 import { MotionModule } from "../../src/models/unet/motion.js";
 import { ResnetBlock2D } from "../../src/models/unet/resnet.js";
 import { Transformer2DModel } from "../../src/models/unet/transformer.js";
@@ -113,6 +114,13 @@ describe("MotionModule", () => {
   ] as const)("%s", async (name, norm, layers, storedPositions) => {
     const config = { channels: 24, heads: 2, layers, groups: GROUPS, attentions: 2 as const, maxFrames: 16, storedPositions };
     await check(name, (w) => new MotionModule(w, config), async (block, at) => block.forward(await at("x"), { frames: FRAMES, norm }));
+  });
+
+  it("gives the same where frames pass through a window of all, block after block", async () => {
+    const config = { channels: 24, heads: 2, layers: 2, groups: GROUPS, attentions: 2 as const, maxFrames: 16, storedPositions: true };
+    const windows = windowsAt([0], FRAMES, FRAMES);
+    const clip = { frames: FRAMES, norm: "joint", windows } as const;
+    await check("motion-two-layers", (w) => new MotionModule(w, config), async (block, at) => block.forward(await at("x"), clip));
   });
 
   it("generates the sinusoids that a file leaves out", async () => {
