@@ -162,13 +162,13 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     await page.goto(`${studio.address}#models`);
     await lookUp(page, "kino/gated");
     await page
-      .getByText(/^Hf:kino\/gated is not there, or not public; if it is private or gated, give a token/)
+      .getByText(/^hf:kino\/gated is not there, or not public; if it is private or gated, give a token/)
       .waitFor();
     await page.getByText("Gated or private").click();
     await page.getByLabel("Token").fill("wrong");
     await lookUp(page, "kino/gated");
     await page
-      .getByText(/^Hf:kino\/gated is gated: accept its conditions at .* with the account of your token/)
+      .getByText(/^hf:kino\/gated is gated: accept its conditions at .* with the account of your token/)
       .waitFor();
     await page.getByLabel("Token").fill("secret");
     await lookUp(page, "kino/gated");
@@ -186,13 +186,13 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     const { page, close } = await studio.open();
     await page.goto(`${studio.address}#models`);
     await lookUp(page, "kino/none");
-    await page.getByText(/^Hf:kino\/none is not there, or not public/).waitFor();
+    await page.getByText(/^hf:kino\/none is not there, or not public/).waitFor();
     await lookUp(page, "kino/shapes@v9");
-    await page.getByText(/^Hf:kino\/shapes@v9 is not there/).waitFor();
+    await page.getByText(/^hf:kino\/shapes@v9 is not there/).waitFor();
     await lookUp(page, "kino/shapes/unet/config.json");
-    await page.getByText(/^Hf:kino\/shapes\/unet\/config.json is no checkpoint/).waitFor();
+    await page.getByText(/^hf:kino\/shapes\/unet\/config.json is no checkpoint/).waitFor();
     await lookUp(page, "nonsense");
-    await page.getByText(/^Hf:nonsense is no name of the Hugging Face Hub; expected hf:owner\/name/).waitFor();
+    await page.getByText(/^hf:nonsense is no name of the Hugging Face Hub; expected hf:owner\/name/).waitFor();
 
     await lookUp(page, LORA);
     await page.getByRole("button", { name: /^Download/ }).waitFor();

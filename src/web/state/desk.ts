@@ -26,6 +26,7 @@ export const usage = signal<Usage>({ models: [], unfinished: [], usedBytes: 0, f
 
 /** What is being added, downloaded or checked, since when and from where on. */
 export interface Importing extends ImportEvent {
+  readonly from: "files" | "hub";
   readonly controller: AbortController;
   readonly since: number;
   readonly fromBytes: number;
@@ -34,15 +35,18 @@ export interface Importing extends ImportEvent {
 export const importing = signal<Importing | undefined>(undefined);
 
 /** Shows an import; what its worker tells goes to `onEvent`. */
-export function follow(name = ""): { readonly signal: AbortSignal; readonly onEvent: (event: ImportEvent) => void } {
+export function follow(
+  name = "",
+  from: Importing["from"] = "files",
+): { readonly signal: AbortSignal; readonly onEvent: (event: ImportEvent) => void } {
   const controller = new AbortController();
   let begun: Pick<Importing, "since" | "fromBytes"> | undefined;
-  importing.value = { name, doneBytes: 0, totalBytes: 1, controller, since: performance.now(), fromBytes: 0 };
+  importing.value = { name, from, doneBytes: 0, totalBytes: 1, controller, since: performance.now(), fromBytes: 0 };
   return {
     signal: controller.signal,
     onEvent: (event) => {
       begun ??= { since: performance.now(), fromBytes: event.doneBytes };
-      importing.value = { ...event, controller, ...begun };
+      importing.value = { ...event, from, controller, ...begun };
     },
   };
 }

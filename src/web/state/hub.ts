@@ -64,7 +64,7 @@ type Call = { readonly signal: AbortSignal; readonly onEvent: (event: ImportEven
 
 async function take(body: (call: Call) => Promise<string>): Promise<void> {
   if (importing.value) return say("Files are being added already; wait until they are.", "error");
-  const call = follow();
+  const call = follow("", "hub");
   void navigator.storage.persist?.();
   try {
     await finishDownload(await body(call));

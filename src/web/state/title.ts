@@ -1,10 +1,15 @@
 // The tab's title tells those who look elsewhere how far the run is, and what became of it.
 
 import { effect } from "@preact/signals";
+import { importing } from "./desk.js";
 import { current, jobs } from "./jobs.js";
 import { doneOf } from "./parts.js";
 
 const OUTCOMES: Readonly<Record<string, string>> = { done: "✓ Done", failed: "✗ Failed" };
+
+function percent(part: number): string {
+  return `${Math.floor(100 * part)} %`;
+}
 
 /** Keeps the title; to be called once. */
 export function keepTitle(): void {
@@ -12,12 +17,18 @@ export function keepTitle(): void {
   let outcome = "";
   const show = () => {
     const job = current.peek();
-    const news = job ? `${Math.floor(100 * doneOf(job))} %` : outcome;
+    const download = importing.peek();
+    const news = job
+      ? percent(doneOf(job))
+      : download
+        ? `↓ ${percent(download.doneBytes / download.totalBytes)}`
+        : outcome;
     document.title = news === "" ? name : `${news} – ${name}`;
   };
   effect(() => {
     const job = current.value;
     void job?.progress.value;
+    void importing.value;
     const last = jobs.value.findLast((j) => j.state.value in OUTCOMES);
     // Those who look see it on the page.
     if (!job && last && document.hidden) outcome = OUTCOMES[last.state.value] ?? "";

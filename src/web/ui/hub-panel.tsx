@@ -7,11 +7,13 @@ import { importing, usage } from "../state/desk.js";
 import { download, endpoint, hub, lookUp, token } from "../state/hub.js";
 import { Choice, Fold, Row } from "./controls.js";
 import { Icon } from "./icons.js";
-import { bytes } from "./words.js";
+import { Importing } from "./importing.js";
+import { bytes, sentence } from "./words.js";
 
 export function HubPanel() {
   const [text, setText] = useState("");
   const h = hub.value;
+  const busy = importing.value;
   const host = new URL(endpoint()).host;
   return (
     <section class="hub" aria-labelledby="hub">
@@ -64,8 +66,7 @@ export function HubPanel() {
         )}
       </form>
       <p class="muted small">
-        Looking up and downloading ask {host}; nothing else on this page leaves your machine, and nothing of yours goes
-        there.
+        Looking up and downloading ask {host} for files. Nothing else leaves your machine: no sentence, no picture.
       </p>
       <Fold title="Gated or private" note={token.value === "" ? undefined : "a token is given"}>
         <Row
@@ -85,13 +86,17 @@ export function HubPanel() {
         </Row>
         <p class="muted small">Kept in memory until this page is closed, stored nowhere, and sent to {host} alone.</p>
       </Fold>
-      <div role="status">
-        {h.state === "asking" && <p>Asking {host}…</p>}
-        {h.state === "found" && <Found plan={h.plan} />}
-      </div>
+      <div role="status">{h.state === "asking" && <p>Asking {host}…</p>}</div>
+      {busy?.from === "hub" ? (
+        <div class="plan">
+          <Importing state={busy} />
+        </div>
+      ) : (
+        h.state === "found" && <Found plan={h.plan} />
+      )}
       {h.state === "failed" && (
         <p class="outcome bad" role="alert">
-          {h.message.charAt(0).toUpperCase() + h.message.slice(1)}.
+          {sentence(h.message)}.
         </p>
       )}
     </section>

@@ -10,7 +10,13 @@ import { bytes, left } from "./words.js";
 export function Importing({ state }: { readonly state: State }) {
   return (
     <div class="importing">
-      <p role="status">{state.name === "" ? "Looking through the files…" : state.name}</p>
+      <p role="status">
+        {state.name === ""
+          ? state.from === "hub"
+            ? "Beginning the download…"
+            : "Looking through the files…"
+          : state.name}
+      </p>
       <progress aria-label="Progress" value={state.doneBytes} max={state.totalBytes} />
       <p class="muted small">{amount(state)}</p>
       <button

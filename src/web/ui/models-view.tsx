@@ -36,7 +36,7 @@ export function ModelsView() {
         <code>.bin</code>. They stay in this browser, and are here on your next visit.
       </p>
       <div class="dropzone">
-        {busy ? (
+        {busy?.from === "files" ? (
           <Importing state={busy} />
         ) : (
           <>
@@ -44,6 +44,7 @@ export function ModelsView() {
               type="button"
               class="primary"
               data-tip="One or several checkpoint files"
+              disabled={busy !== undefined}
               onClick={() => files.current?.click()}
             >
               <Icon name="file" /> Choose files
@@ -52,6 +53,7 @@ export function ModelsView() {
               type="button"
               class="secondary"
               data-tip="A model folder in diffusers' layout"
+              disabled={busy !== undefined}
               onClick={() => folder.current?.click()}
             >
               <Icon name="folder" /> Choose a folder

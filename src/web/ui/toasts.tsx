@@ -2,13 +2,14 @@
 
 import { hush, toasts } from "../state/toasts.js";
 import { IconButton } from "./controls.js";
+import { sentence } from "./words.js";
 
 export function Toasts() {
   return (
     <div class="toasts" role="log" aria-label="Messages" aria-live="polite">
       {toasts.value.map(({ id, text, kind }) => (
         <div key={id} class={kind === "error" ? "toast error" : "toast"} role={kind === "error" ? "alert" : undefined}>
-          <p>{text.charAt(0).toUpperCase() + text.slice(1)}</p>
+          <p>{sentence(text)}</p>
           <IconButton icon="close" label="Dismiss" onClick={() => hush(id)} />
         </div>
       ))}

@@ -28,6 +28,11 @@ export function count(n: number): string {
   return `${(n / 1e9).toFixed(2)} G`;
 }
 
+/** A sentence begins with a capital, but for a name on the hub. */
+export function sentence(text: string): string {
+  return text.startsWith("hf:") ? text : text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** just now, 5 min ago, 12 Nov */
 export function ago(time: number): string {
   const minutes = (Date.now() - time) / 60_000;
