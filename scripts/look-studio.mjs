@@ -37,6 +37,7 @@ page.on("dialog", (dialog) => void dialog.accept());
 async function shoot(name, on = page) {
   for (const size of WIDTHS) {
     await on.setViewportSize(size);
+    await on.mouse.move(0, 0);
     for (const theme of THEMES) {
       await on.evaluate((t) => (document.documentElement.dataset.theme = t), theme);
       await on.waitForTimeout(250);
@@ -192,20 +193,20 @@ const STATES = {
   },
   async big() {
     await open();
-    // An adapter that gives no trial buffer.
+    // An adapter that gives four trial buffers, 1 GiB, and no more.
     for (const worker of page.workers())
       await worker.evaluate(() => {
         const { prototype } = globalThis.GPUDevice ?? {};
         if (!prototype) return;
         const [createBuffer, popErrorScope] = ["createBuffer", "popErrorScope"].map((n) => Reflect.get(prototype, n));
-        let refuse = false;
+        let tried = 0;
         prototype.createBuffer = function (d) {
-          refuse ||= d.label === "trial";
+          if (d.label === "trial") tried++;
           return createBuffer.call(this, d);
         };
         prototype.popErrorScope = async function () {
           const error = await popErrorScope.call(this);
-          return refuse ? new GPUOutOfMemoryError("none left") : error;
+          return tried > 4 ? new GPUOutOfMemoryError("none left") : error;
         };
       });
     await page.getByLabel("Width", { exact: true }).fill("2048");
@@ -221,7 +222,7 @@ const STATES = {
     await button("Generate").click();
     await page.getByText(/^(Reading the sentence|Step 1)/).waitFor();
     await page.getByRole("button", { name: /^Adapter/ }).click();
-    await page.getByText("The graphics adapter was reset").waitFor();
+    await page.getByText("It was reset").waitFor();
     await shoot("failed");
   },
   async learn() {
@@ -235,7 +236,7 @@ const STATES = {
     await button("Run and watch").waitFor();
     await page.locator(".part").nth(4).click();
     await page.locator(".kernels button").first().click();
-    await page.locator(".source").waitFor();
+    await page.locator(".kernel-source").waitFor();
     await shoot("learn");
     await scrollTo(page.locator(".details"));
     await shoot("learn-source");

@@ -26,7 +26,7 @@ describe.skipIf(skipped)("studio under bad conditions", { timeout: 300_000 }, ()
       .waitFor();
     await working(page);
     await loseAdapter(page);
-    await page.getByText("The graphics adapter was reset and has been opened again").waitFor();
+    await page.getByText("It was reset and has been opened again").waitFor();
 
     await page.getByRole("button", { name: "Run it again" }).click();
     await working(page);
@@ -36,7 +36,7 @@ describe.skipIf(skipped)("studio under bad conditions", { timeout: 300_000 }, ()
           throw new Error("a fault");
         });
       });
-    await page.getByText("What computes was started anew").waitFor();
+    await page.getByText("It was started anew").waitFor();
     expect(await page.title()).toBe("Kineograph Studio"); // it is seen on the page
 
     await page.getByRole("button", { name: "Run it again" }).click();

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frames } from "../../index.js";
 import type { KernelTime } from "../engine/protocol.js";
 import { engine, gpu } from "../state/engine.js";
+import { missing } from "../state/inputs.js";
 import { cancel, current, enqueueTimed, kernels, lastPreviews } from "../state/jobs.js";
 import { settings } from "../state/settings.js";
 import { autoplays, Canvas } from "../ui/player.js";
@@ -53,7 +54,7 @@ export function LearnView() {
           <button
             type="button"
             class="primary"
-            disabled={!able || settings.value.prompt.trim() === ""}
+            disabled={!able || missing(s) !== undefined}
             data-tip="Makes the clip of the Create page, timing every dispatch on the GPU: somewhat slower"
             onClick={() => enqueueTimed(settings.value, watched)}
           >
@@ -88,7 +89,17 @@ export function LearnView() {
           {part && <Details part={part} total={map.ms} />}
         </>
       ) : (
-        <p class="muted">The map of the network appears with the first run.</p>
+        !running && (
+          <div class="to-come">
+            <p>Run it once, and here you find</p>
+            <ul>
+              <li>what the sampler takes the clip for after each step,</li>
+              <li>where in the frames a word of the sentence acts,</li>
+              <li>the network as a map, with the time of each of its parts,</li>
+              <li>and behind each part what it does, and the shader that ran in it.</li>
+            </ul>
+          </div>
+        )
       )}
     </div>
   );
@@ -240,7 +251,7 @@ function Details({ part, total }: { readonly part: Part; readonly total: number 
       </div>
       {source !== undefined && (
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
-        <pre class="source" tabindex={0} aria-label={`WGSL of ${chosen?.label}`}>
+        <pre class="kernel-source" tabindex={0} aria-label={`WGSL of ${chosen?.label}`}>
           {source}
         </pre>
       )}

@@ -8,7 +8,7 @@ import { encoderOf } from "../state/inputs.js";
 import { current } from "../state/jobs.js";
 import { plannedRequest } from "../state/request.js";
 import { change, settings } from "../state/settings.js";
-import { bytes } from "./words.js";
+import { bytes, sentence } from "./words.js";
 
 const fit = signal<Fit | { readonly message: string } | undefined>(undefined);
 
@@ -59,7 +59,7 @@ export function FitNote() {
   usePlan();
   const f = fit.value;
   if (!f) return null;
-  if ("message" in f) return <p class="note bad">{f.message}</p>;
+  if ("message" in f) return <p class="note bad">{sentence(f.message)}</p>;
   const { peakBytes, weightBytes, flops } = f.plan;
   if (f.fits)
     return (
@@ -77,13 +77,15 @@ export function FitNote() {
         {f.available !== undefined && `, and ${bytes(f.available)} can be had`}.
         {f.instead.length > 0 ? " These would fit:" : " Close other pages that use the GPU, or use a smaller model."}
       </p>
-      <div class="ideas">
-        {f.instead.map((i) => (
-          <button key={JSON.stringify(i)} type="button" class="chip" onClick={() => change(i)}>
-            {words(i)}
-          </button>
-        ))}
-      </div>
+      {f.instead.length > 0 && (
+        <div class="ideas">
+          {f.instead.map((i) => (
+            <button key={JSON.stringify(i)} type="button" class="chip" onClick={() => change(i)}>
+              {words(i)}
+            </button>
+          ))}
+        </div>
+      )}
     </div>
   );
 }

@@ -1,7 +1,7 @@
 // Clips made so far, as flip books that turn under the pointer; above them what runs and waits.
 
 import { clips, remove, type Clip } from "../state/history.js";
-import { cancel, current, dismiss, enqueue, jobs, waiting, type Job } from "../state/jobs.js";
+import { cancel, cancelAll, current, dismiss, enqueue, jobs, waiting, type Job } from "../state/jobs.js";
 import { comparing, goTo, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
 import { ago } from "./words.js";
@@ -13,7 +13,14 @@ export function History() {
   const failed = jobs.value.filter((j) => j.state.value === "failed");
   return (
     <aside class="history" aria-label="History">
-      <h2>{comparing.value ? "Compare with…" : "Clips"}</h2>
+      <header>
+        <h2>{comparing.value ? "Compare with…" : "Clips"}</h2>
+        {rest.length > 0 && (
+          <button type="button" class="quiet" data-tip="Stops everything that runs or waits" onClick={cancelAll}>
+            Stop all
+          </button>
+        )}
+      </header>
       {comparing.value && (
         <p class="muted small">
           Choose the clip to put beside the one on the stage.{" "}

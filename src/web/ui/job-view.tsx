@@ -7,6 +7,7 @@ import { enqueue, type Job } from "../state/jobs.js";
 import { shown } from "../state/view.js";
 import { autoplays, Canvas } from "./player.js";
 import { ProgressBar } from "./progress.js";
+import { sentence } from "./words.js";
 
 export function JobView({ job }: { readonly job: Job }) {
   const state = job.state.value;
@@ -86,18 +87,11 @@ function again(job: Job): void {
 /** What went wrong and what helps. */
 function Failure({ job }: { readonly job: Job }) {
   const { name, message } = job.error.value ?? { name: "Error", message: "the run failed" };
-  const help =
-    name === "DeviceLostError"
-      ? "The graphics adapter was reset and has been opened again; the models are still stored."
-      : name === "WorkerCrash"
-        ? "What computes was started anew; nothing that was stored is lost."
-        : name === "OutOfMemoryError"
-          ? "Use a smaller size or fewer frames, or close other pages that use the GPU."
-          : undefined;
+  const [what, help] = FAILURES[name] ?? [message, name === "OutOfMemoryError" ? LESS : ""];
   return (
     <div class="outcome bad" role="alert">
       <p>
-        <strong>{message.charAt(0).toUpperCase() + message.slice(1)}.</strong> {help}
+        <strong>{sentence(what)}</strong> {help}
       </p>
       <button type="button" class="secondary" onClick={() => again(job)}>
         Run it again
@@ -105,3 +99,14 @@ function Failure({ job }: { readonly job: Job }) {
     </div>
   );
 }
+
+const LESS = "Use a smaller size or fewer frames, or close other pages that use the GPU.";
+
+/** What the library's messages say for the command line, said for a page. */
+const FAILURES: Readonly<Record<string, readonly [what: string, help: string]>> = {
+  DeviceLostError: [
+    "The graphics adapter was lost",
+    "It was reset and has been opened again; the models are still stored. Where it recurs: fewer frames, smaller, or layer by layer (Advanced, Memory).",
+  ],
+  WorkerCrash: ["What computes has stopped", "It was started anew; nothing that was stored is lost."],
+};

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { BUNDLED } from "../engine/protocol.js";
 import { gpu } from "../state/engine.js";
 import { missing } from "../state/inputs.js";
-import { cancel, cancelAll, current, enqueue, waiting } from "../state/jobs.js";
+import { cancel, current, enqueue, waiting } from "../state/jobs.js";
 import { randomSeed } from "../state/defaults.js";
 import { change, settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
@@ -147,11 +147,6 @@ export function Action() {
           onClick={() => cancel(running)}
         >
           <Icon name="stop" size={14} /> Stop
-        </button>
-      )}
-      {queued > 0 && (
-        <button type="button" class="quiet" data-tip="Stops everything that runs or waits" onClick={cancelAll}>
-          Stop all
         </button>
       )}
     </div>

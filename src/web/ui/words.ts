@@ -1,4 +1,9 @@
-// Numbers as people read them.
+// Numbers and sentences as people read them.
+
+/** A library's message as a sentence. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;
+}
 
 /** 12 s, 1 min 5 s */
 export function duration(seconds: number): string {
