@@ -181,6 +181,27 @@ const STATES = {
     await tab("Models");
     for (const name of ["base", "motion-lcm", "lcm-lora.safetensors"]) await button(`Delete ${name}`).click();
   },
+  async guides() {
+    const fixtures = `${root}test/reference/fixtures/`;
+    await open();
+    await tab("Models");
+    for (const name of ["tiny-a", "tiny-a-sparse", "tiny-a-ip-encoder"]) {
+      await page.getByLabel("Model folder").setInputFiles(`${fixtures}${name}`);
+      await page.getByText(new RegExp(`^${name} is stored`, "i")).waitFor();
+    }
+    const adapters = ["tiny-a-ip-adapter.safetensors", "tiny-a-ip-plus.safetensors"];
+    await page.getByLabel("Model files").setInputFiles(adapters.map((name) => `${fixtures}${name}`));
+    await page.getByText(/^Tiny-a-ip-plus.safetensors is stored/).waitFor();
+    await tab("Create");
+    await button("Another frame").click();
+    await page.getByLabel("Picture 1", { exact: true }).setInputFiles(`${root}docs/demo.png`);
+    await page.getByLabel(`Picture 1 for ${adapters[0]}`).setInputFiles(`${root}docs/demo.png`);
+    await scrollTo(page.getByRole("region", { name: "Follow" }));
+    await shoot("guides");
+    await tab("Models");
+    for (const name of ["tiny-a", "tiny-a-sparse", "tiny-a-ip-encoder", ...adapters])
+      await button(`Delete ${name}`).click();
+  },
   async quota() {
     await open();
     await tab("Models");

@@ -31,7 +31,7 @@ export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSi
           lowMemory: smaller.lowMemory ?? choice.lowMemory,
         },
       },
-      { ...generateOptions({ ...options, ...smaller }, signal), ...videoOf({ ...options, ...smaller }) },
+      { ...generateOptions(changed(options, smaller), signal), ...videoOf(changed(options, smaller)) },
       guidedBy(engine, request, signal),
     );
   const wanted = await plan({});
@@ -72,6 +72,23 @@ function guidedBy(engine: Engine, request: RunRequest, signal: AbortSignal): Pla
       }),
       ...(await plannedGuides(pipeline, request, (id) => engine.sources.guide(id, signal), signal)),
     }),
+  };
+}
+
+/** Options made smaller, as the page would ask for them: a clip of one window has none, and no sentences beyond its end. */
+function changed(o: RunOptions, smaller: Smaller): RunOptions {
+  const { long, context, stride, contextSchedule, promptAt, ...rest } = { ...o, ...smaller };
+  const stops = Object.entries(promptAt ?? {}).filter(([frame]) => Number(frame) < rest.frames);
+  const windows = context !== undefined && rest.frames > context;
+  return {
+    ...rest,
+    ...(windows && {
+      context,
+      ...(long && { long }),
+      ...(stride !== undefined && { stride }),
+      ...(contextSchedule && { contextSchedule }),
+    }),
+    ...(stops.length > 0 && { promptAt: Object.fromEntries(stops) }),
   };
 }
 
