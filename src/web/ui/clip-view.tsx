@@ -92,7 +92,11 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
             label="Compare"
             tip="Beside another clip: press, then choose that one in the history"
             pressed={comparing.value?.id === clip.id}
-            onClick={() => (comparing.value = comparing.value ? undefined : clip)}
+            onClick={() => {
+              comparing.value = comparing.value ? undefined : clip;
+              // On a phone the history is far below.
+              if (comparing.value) document.querySelector(".history")?.scrollIntoView({ block: "nearest" });
+            }}
           />
         </div>
         <p class="muted small">
