@@ -96,7 +96,7 @@ export function HubPanel() {
       )}
       {h.state === "failed" && (
         <p class="outcome bad" role="alert">
-          {sentence(h.message)}.
+          {sentence(h.message)}
         </p>
       )}
     </section>

@@ -1,8 +1,9 @@
 // Numbers and sentences as people read them.
 
-/** A library's message as a sentence. */
+/** A library's message as a sentence: it begins with a capital, unless with a name on the hub, and ends with a full stop. */
 export function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}`;
+  const begun = text.startsWith("hf:") ? text : text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
 /** 12 s, 1 min 5 s */
@@ -31,11 +32,6 @@ export function count(n: number): string {
   if (n < 1e6) return `${Math.round(n / 1e3)} k`;
   if (n < 1e9) return `${(n / 1e6).toFixed(n < 1e7 ? 1 : 0)} M`;
   return `${(n / 1e9).toFixed(2)} G`;
-}
-
-/** A sentence begins with a capital, but for a name on the hub. */
-export function sentence(text: string): string {
-  return text.startsWith("hf:") ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** just now, 5 min ago, 12 Nov */
