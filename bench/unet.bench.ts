@@ -61,6 +61,16 @@ export function buildNarrowUNet(device: Device, dtype: "f32" | "f16") {
   return { store, source: () => source(store), run };
 }
 
+/** What loading and one evaluation compile on a device. */
+export function narrowShaders({ capabilities, tuning }: Device, dtype: "f32" | "f16"): ReadonlySet<string> {
+  using dry = Device.dry(capabilities);
+  dry.tuning.adopt(tuning.choices);
+  const { store, run } = buildNarrowUNet(dry, dtype);
+  store.pretend();
+  run();
+  return dry.counts.codes;
+}
+
 export const cases: BenchCase[] = [
   {
     name: "unet-narrow",

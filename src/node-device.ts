@@ -1,8 +1,12 @@
 // A device in Node through Dawn (the npm package `webgpu`, an optional peer).
 
+import { accessSync, constants, existsSync } from "node:fs";
+import { availableParallelism, homedir } from "node:os";
+import { dirname, join } from "node:path";
 import { openDevice } from "./gpu/open.js";
 import type { Device } from "./gpu/device.js";
-import type { Capabilities } from "./gpu/limits.js";
+import type { Elsewhere } from "./gpu/forerunners.js";
+import { deviceDescriptor, type Capabilities } from "./gpu/limits.js";
 
 // One WebGPU per set of flags, kept for as long as the process lives: dropping the object that create() returns crashes
 // later. Mesa's llvmpipe never gives an instance's memory back to the system, but the instance's next device gets it again.
@@ -34,8 +38,49 @@ export const NO_ADAPTER =
 export async function openNodeDevice(
   options: { adapter?: string; force?: Partial<Capabilities> } = {},
 ): Promise<Device> {
-  const gpu = await nodeGPU(options.adapter === undefined ? [] : [`adapter=${options.adapter}`]);
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new Error(NO_ADAPTER);
-  return openDevice(adapter, options.force);
+  const request = async (flags: readonly string[]) => {
+    const chosen = options.adapter === undefined ? [] : [`adapter=${options.adapter}`];
+    const gpu = await nodeGPU([...chosen, ...flags]);
+    const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+    if (!adapter) throw new Error(NO_ADAPTER);
+    return adapter;
+  };
+  const adapter = await request([]);
+  return openDevice(adapter, options.force, "adapter", elsewhere(adapter, request));
+}
+
+/** Devices that compile at a time what is to come. */
+const MOST_ELSEWHERE = 4;
+
+/**
+ * Where to compile ahead for `adapter`: Mesa's llvmpipe leaves it to the first dispatch, and shares what was compiled
+ * through its cache on the disk. Undefined for other adapters, and without that cache. `request` asks for the adapter once
+ * more, of a Dawn with more flags.
+ */
+export function elsewhere(
+  { info }: GPUAdapter,
+  request: (flags: readonly string[]) => Promise<GPUAdapter>,
+): Elsewhere | undefined {
+  if (!/llvmpipe/i.test(`${info.device} ${info.description}`) || !keepsShaders()) return undefined;
+  return {
+    count: Math.min(MOST_ELSEWHERE, availableParallelism()),
+    open: async () => {
+      const adapter = await request(["enable-dawn-features=skip_validation"]);
+      return adapter.requestDevice(deviceDescriptor(adapter));
+    },
+  };
+}
+
+/** Whether Mesa keeps compiled shaders on this machine: not told otherwise, and with a folder that can be written. */
+function keepsShaders(): boolean {
+  const { MESA_SHADER_CACHE_DISABLE: disabled = "", MESA_SHADER_CACHE_DIR, XDG_CACHE_HOME } = process.env;
+  if (/^(1|true|yes|y|t)$/i.test(disabled)) return false;
+  let folder = MESA_SHADER_CACHE_DIR ?? XDG_CACHE_HOME ?? join(homedir(), ".cache");
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -8,7 +8,7 @@ import { gunzipSync } from "node:zlib";
 import type { Device } from "../../src/gpu/device.js";
 import { noise } from "../operands.js";
 import { distance } from "../run.js";
-import { buildNarrowUNet, FRAMES, madeUpWeight, SIZE } from "../unet.bench.js";
+import { buildNarrowUNet, FRAMES, madeUpWeight, narrowShaders, SIZE } from "../unet.bench.js";
 import { SAMPLES, STRIDE } from "../unet-samples.js";
 import { openSession, type OnnxRuntime } from "./onnxruntime.js";
 
@@ -43,6 +43,7 @@ export async function compareUNet(
 
   start = performance.now();
   using device = await fresh();
+  device.compileAhead(narrowShaders(device, "f32"));
   const { source, store, run } = buildNarrowUNet(device, "f32");
   try {
     const made = source(); // made-up weights are generated when they are read: not part of loading

@@ -2,7 +2,7 @@
 
 import { openDevice } from "../gpu/open.js";
 import type { Device } from "../gpu/device.js";
-import { NO_ADAPTER, nodeGPU } from "../node-device.js";
+import { elsewhere, NO_ADAPTER, nodeGPU } from "../node-device.js";
 import { captureNativeLog, forward } from "./native-log.js";
 import { UsageError } from "./failure.js";
 
@@ -27,9 +27,12 @@ export async function listAdapters(): Promise<AdapterName[]> {
   }));
 }
 
-/** An adapter of the machine by its place in `listAdapters()`. */
-export async function requestAdapter({ backend, name }: AdapterName): Promise<GPUAdapter> {
-  const gpu = await nodeGPU([`backend=${backend}`, `adapter=${name}`]);
+/** An adapter of the machine by its place in `listAdapters()`, of a Dawn with more `flags`. */
+export async function requestAdapter(
+  { backend, name }: AdapterName,
+  flags: readonly string[] = [],
+): Promise<GPUAdapter> {
+  const gpu = await nodeGPU([`backend=${backend}`, `adapter=${name}`, ...flags]);
   const { result, lines } = captureNativeLog(() => gpu.requestAdapter({ powerPreference: "high-performance" }));
   const adapter = await result;
   forward(lines);
@@ -53,5 +56,11 @@ export async function chooseAdapter(choice?: string): Promise<AdapterName> {
 /** A device on the adapter that `--device` means. */
 export async function openAdapter(choice?: string): Promise<Device> {
   const chosen = await chooseAdapter(choice);
-  return openDevice(await requestAdapter(chosen), { name: chosen.name });
+  const adapter = await requestAdapter(chosen);
+  return openDevice(
+    adapter,
+    { name: chosen.name },
+    "adapter",
+    elsewhere(adapter, (flags) => requestAdapter(chosen, flags)),
+  );
 }

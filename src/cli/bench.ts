@@ -1,5 +1,8 @@
 // kineograph bench: the kernels at the model's real layer shapes, each checked before it is timed.
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { cases } from "../../bench/index.js";
 import { keep, withKept } from "../../bench/chart.js";
 import { peerTable, runPeers } from "../../bench/peers.js";
@@ -42,8 +45,7 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
   if (a.chart !== undefined && a.peers !== true && a.roofline !== true)
     throw new UsageError("--chart draws what --peers or --roofline measures; add one of them");
   const terminal = new Terminal({ quiet: a.quiet });
-  // Mesa keeps compiled shaders from earlier runs; a first call is to compile, theirs and ours.
-  if (a.peers === true) process.env["MESA_SHADER_CACHE_DISABLE"] = "true";
+  if (a.peers === true) emptyShaderCache();
   await interruptible(async (signal) => {
     using device = await openAdapter(a.device);
     terminal.say(device.capabilities.name);
@@ -60,6 +62,7 @@ export async function bench(names: readonly string[], a: BenchArguments): Promis
       const results = await runPeers(device, {
         names,
         adapter: async () => requestAdapter(await chooseAdapter(a.device)),
+        fresh: () => openAdapter(a.device),
         python: process.env["KINEOGRAPH_PYTHON"],
         onMessage: (message) => terminal.say(message),
         onResult: ({ name }) => {
@@ -94,4 +97,11 @@ function row({ name, dtype, ms, gflops, gbps, share }: BenchResult): string {
 
 function line(name: string, ...columns: readonly string[]): string {
   return name.padEnd(42) + columns.map((c) => c.padStart(10)).join("");
+}
+
+/** Mesa keeps compiled shaders from earlier runs; a first call is to compile, theirs and ours: with a cache that is empty. */
+function emptyShaderCache(): void {
+  const folder = mkdtempSync(join(tmpdir(), "kineograph-shaders-"));
+  process.env["MESA_SHADER_CACHE_DIR"] = folder;
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 }

@@ -4,6 +4,7 @@
 
 import type { Lifetime } from "./arena.js";
 import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
+import type { Elsewhere } from "./forerunners.js";
 import { hostMemory } from "./landing.js";
 import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
 import { Patience } from "./patience.js";
@@ -47,13 +48,13 @@ export class Device implements Disposable {
   readonly #recorded = new Map<Recording, Pick<Counts, "dispatches" | "flops" | "bytes">>();
   #profiler: Profiler | undefined;
 
-  private constructor(gpu: GPUDevice | undefined, capabilities: Capabilities) {
+  private constructor(gpu: GPUDevice | undefined, capabilities: Capabilities, elsewhere?: Elsewhere) {
     this.#gpu = gpu;
     this.capabilities = capabilities;
     this.pool = new BufferPool(gpu, capabilities);
     if (!gpu) return;
     const patience = new Patience(gpu);
-    this.#pipelines = new PipelineCache(gpu, patience);
+    this.#pipelines = new PipelineCache(gpu, patience, elsewhere);
     this.#submitter = new Submitter(gpu, capabilities, this.#pipelines, patience);
     void gpu.lost.then(async (info) => {
       if (this.#disposed) return;
@@ -76,9 +77,12 @@ export class Device implements Disposable {
     });
   }
 
-  /** The engine on a WebGPU device, best requested with `deviceDescriptor(adapter)`. `force` lowers limits (for tests). */
-  static from(gpu: GPUDevice, force: Partial<Capabilities> = {}): Device {
-    return new Device(gpu, capabilitiesOf(gpu, force));
+  /**
+   * The engine on a WebGPU device, best requested with `deviceDescriptor(adapter)`. `force` lowers limits (for tests);
+   * `elsewhere` is where shaders to come are compiled, for drivers that leave it to the first dispatch.
+   */
+  static from(gpu: GPUDevice, force: Partial<Capabilities> = {}, elsewhere?: Elsewhere): Device {
+    return new Device(gpu, capabilitiesOf(gpu, force), elsewhere);
   }
 
   /** A device that executes nothing: the same code run on it gives peak memory, dispatches, FLOPs and pipelines. */
@@ -325,6 +329,7 @@ export class Device implements Disposable {
     this.#disposed = true;
     this.#queue = [];
     this.pool.dispose();
+    this.#pipelines?.dispose();
     this.#submitter?.dispose();
     this.#gpu?.destroy();
   }

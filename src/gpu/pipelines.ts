@@ -2,6 +2,7 @@
 // needs them, so that a page never blocks on a compiler.
 
 import { GPUValidationError } from "./errors.js";
+import { Forerunners, type Elsewhere } from "./forerunners.js";
 import type { Patience } from "./patience.js";
 import { bindingsOf } from "./wgsl.js";
 
@@ -16,12 +17,14 @@ export interface Pipeline {
 export class PipelineCache {
   readonly #gpu: GPUDevice;
   readonly #patience: Patience;
+  readonly #forerunners: Forerunners | undefined;
   readonly #ready = new Map<string, Pipeline>();
   readonly #pending = new Map<string, Promise<Pipeline>>();
   #seconds = 0;
 
-  constructor(gpu: GPUDevice, patience: Patience) {
+  constructor(gpu: GPUDevice, patience: Patience, elsewhere?: Elsewhere) {
     this.#gpu = gpu;
+    this.#forerunners = elsewhere && new Forerunners(elsewhere);
     this.#patience = patience;
   }
 
@@ -47,16 +50,25 @@ export class PipelineCache {
 
   /** Compiles those of `codes` that are new, all at once, and waits for them; `label` names a text in errors. */
   async compile(codes: Iterable<string>, label: (code: string) => string): Promise<void> {
-    const missing = [...new Set(codes)].filter((c) => !this.#ready.has(c));
-    if (missing.length === 0) return;
+    const wanted = [...new Set(codes)];
+    const missing = wanted.filter((c) => !this.#ready.has(c));
+    const ahead = this.#forerunners?.busy === true ? this.#forerunners.done(wanted) : undefined;
+    if (missing.length === 0 && !ahead) return;
     const start = performance.now();
-    await this.#patience.wait(Promise.all(missing.map((code) => this.#one(code, label(code)))));
+    await this.#patience.wait(Promise.all([ahead, ...missing.map((code) => this.#one(code, label(code)))]));
     this.#seconds += (performance.now() - start) / 1000;
   }
 
   /** Begins to compile `codes`; nobody waits. One that fails is compiled again, and fails, where it is needed. */
   ahead(codes: Iterable<string>): void {
-    for (const code of codes) if (!this.#ready.has(code)) this.#one(code, "compiled ahead").catch(() => undefined);
+    const missing = [...codes].filter((code) => !this.#ready.has(code));
+    this.#forerunners?.begin(missing);
+    for (const code of missing) this.#one(code, "compiled ahead").catch(() => undefined);
+  }
+
+  /** Begins nothing more ahead. */
+  dispose(): void {
+    this.#forerunners?.stop();
   }
 
   #one(code: string, label: string): Promise<Pipeline> {
