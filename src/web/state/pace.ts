@@ -2,11 +2,13 @@
 // shaders) and half-seen ones left out.
 
 /** From this on it is said. */
-const SLOWER = 1.5;
+const SLOWER = 2;
 
 export class Pace {
   readonly #hidden: () => boolean;
+  /** Seconds of steps. */
   readonly #seen: number[] = [];
+  readonly #unseen: number[] = [];
   /** Whether the step in work has been all seen, all hidden, or neither. */
   #step: "seen" | "hidden" | "both";
 
@@ -20,14 +22,20 @@ export class Pace {
     this.#step = "both";
   }
 
-  /** A step is over, the `done`-th. @returns how many times longer a hidden one took, where that is worth a word */
+  /** A step is over, the `done`-th. @returns how many times longer hidden ones take, where that is worth a word */
   step(done: number, seconds: number): number | undefined {
     const was = this.#step;
     this.#step = this.#hidden() ? "hidden" : "seen";
     if (done === 1) return undefined;
     if (was === "seen") this.#seen.push(seconds);
-    if (was !== "hidden" || this.#seen.length === 0) return undefined;
-    const times = seconds / Math.min(...this.#seen);
+    if (was === "hidden") this.#unseen.push(seconds);
+    if (this.#seen.length === 0 || this.#unseen.length === 0) return undefined;
+    const times = median(this.#unseen) / median(this.#seen);
     return times > SLOWER ? times : undefined;
   }
+}
+
+/** The lower one of the two in the middle, where they are an even number. */
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[(values.length - 1) >> 1]!;
 }

@@ -64,10 +64,12 @@ export function ProgressBar({ job }: { readonly job: Job }) {
             : running && duration(job.clock.elapsed)}
         </span>
       </p>
-      <p class="muted small" role="status">
-        {job.throttled.value !== undefined &&
-          `While this tab was hidden a step took ${job.throttled.value.toFixed(1)} times as long: browsers slow down what is not seen. Keep it in view for full speed.`}
-      </p>
+      {job.throttled.value !== undefined && (
+        <p class="muted small" role="status">
+          While this tab was hidden, steps took {job.throttled.value.toFixed(1)} times as long: browsers slow down what
+          is not seen. Keep it in view for full speed.
+        </p>
+      )}
     </div>
   );
 }
