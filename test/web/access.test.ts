@@ -35,10 +35,12 @@ describe.skipIf(skipped)("studio for everybody", { timeout: 300_000 }, () => {
     await page.getByText("Advanced", { exact: true }).click();
     await page.getByRole("button", { name: "Pictures", exact: true }).click();
     await page.getByText("When", { exact: true }).click();
-    await page.getByText("Choose the video to start from.").waitFor();
+    await page.getByText("Write what part 2 shows, or take it out.").waitFor();
     await check("every fold open, something missing");
 
     await refuseTrials(page);
+    await page.getByRole("button", { name: "Take out part 2" }).click();
+    await page.getByText("Choose the video to start from.").waitFor();
     await page.getByRole("button", { name: "Words", exact: true }).click();
     await page.getByRole("button", { name: "Nothing", exact: true }).click();
     await page.getByLabel("Width", { exact: true }).fill("2048");

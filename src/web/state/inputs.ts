@@ -58,6 +58,8 @@ export function missing(s: Settings): string | undefined {
   const { start, guide, keys = [], likenesses = {} } = inputs.value;
   const control = controlIn(s);
   if (s.prompt.trim() === "") return "Write what it shows.";
+  const silent = s.regions.findIndex(({ text }) => text.trim() === "");
+  if (silent >= 0) return `Write what part ${silent + 1} shows, or take it out.`;
   if (s.mode !== "text" && !start) return `Choose the ${s.mode === "image" ? "picture" : "video"} to start from.`;
   if (control === "path" && s.controlPath.length === 0) return "Draw the path to follow.";
   if (control === "pictures" && !guide) return "Choose the pictures to follow.";
