@@ -102,21 +102,26 @@ export class TextStates implements TextKeyValues {
   }
 }
 
-/** What of a text is for `count` of n frames, all of one clip, from frame `start` on: the frames' own texts, or their clip's. */
-export function textOfPart(
-  layers: readonly CrossAttention[],
-  text: TextKeyValues,
-  { start, count, n }: { readonly start: number; readonly count: number; readonly n: number },
-): TextKeyValues {
-  const partOf = (t: Tensor): Tensor => {
-    const texts = t.shape[0]!;
-    return texts === n ? rows(t, start, count) : rows(t, Math.floor((start * texts) / n), 1);
-  };
-  if (text instanceof TextStates) return new TextStates(partOf(text.states));
+/** `count` of n frames, all of one clip, from frame `start` on. */
+export interface FramePart {
+  readonly start: number;
+  readonly count: number;
+  readonly n: number;
+}
+
+/** Of b entries for n frames those of a part: each frame its own, or its clip's. */
+function entriesOf(t: Tensor, { start, count, n }: FramePart): Tensor {
+  const b = t.shape[0]!;
+  return b === n ? rows(t, start, count) : rows(t, Math.floor((start * b) / n), 1);
+}
+
+/** What of a text is for a part: the frames' own texts, or their clip's. */
+export function textOfPart(layers: readonly CrossAttention[], text: TextKeyValues, part: FramePart): TextKeyValues {
+  if (text instanceof TextStates) return new TextStates(entriesOf(text.states, part));
   return new Map(
     layers.flatMap((layer) => {
       const kv = text.get(layer);
-      return kv ? [[layer, partOf(kv)] as const] : []; // which says so when it is used
+      return kv ? [[layer, entriesOf(kv, part)] as const] : []; // which says so when it is used
     }),
   );
 }
@@ -155,6 +160,28 @@ export type MoreKeyValues = { readonly keyValues: Tensor } & (
 
 /** By layer. */
 export type AttentionAdditions = ReadonlyMap<CrossAttention, AttentionAddition>;
+
+/** What layers do besides for a part of the frames. @throws Error for readings, which want all of them at once */
+export function additionsOfPart(
+  layers: readonly CrossAttention[],
+  additions: AttentionAdditions,
+  part: FramePart,
+): AttentionAdditions {
+  return new Map(
+    layers.flatMap((layer): [CrossAttention, MoreKeyValues][] => {
+      const more = additions.get(layer);
+      if (!more) return [];
+      if ("read" in more) throw new Error("attention: what reads a layer wants all frames at once");
+      const { keyValues } = more;
+      if ("scale" in more) return [[layer, { ...more, keyValues: entriesOf(keyValues, part) }]];
+      const [n, { count }] = [more.frames, part];
+      const own = { start: part.start - (part.n - n), count, n };
+      if (own.start < 0) return []; // the unconditional half
+      const shares = new Map([...more.shares].map(([positions, t]) => [positions, entriesOf(t, own)]));
+      return [[layer, { keyValues: entriesOf(keyValues, own), shares, frames: count }]];
+    }),
+  );
+}
 
 /** Attention of tokens to a text. */
 export class CrossAttention {

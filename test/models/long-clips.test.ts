@@ -48,6 +48,37 @@ it.each([1, CLIPS, CLIPS * FRAMES])("a UNet gives the same in parts, with %d tex
   made.dispose();
 });
 
+it("layers attend to pictures and regions in parts as they do at once, and what waits on the host comes back", async () => {
+  const { unet } = pipeline.parts;
+  const noise = new TorchGenerator(7);
+  const made = device.hold(() => {
+    const random = (shape: number[], name: string) =>
+      Tensor.from(device, noise.randn(shape.reduce((n, d) => n * d, 1)), shape, "f32", name);
+    const x = random([CLIPS * FRAMES, 4, 4, 4], "x");
+    const text = unet.prepareText(random([CLIPS, 5, unet.config.crossAttentionDim], "text"));
+    const time = unet.timeEmbeddings(device, [500], "f32");
+    const pictures = new Map(
+      unet.crossAttentions.map((l) => [l, { keyValues: random([CLIPS, 3, 2 * l.inner], "pictures"), scale: 0.7 }]),
+    );
+    // Under guidance regions are in the conditional half alone; one moves from frame to frame, one stands.
+    const region = (entries: number) => {
+      const shares = new Map([16, 4, 1].map((n) => [n, random([entries, n], "shares")] as const));
+      const more = (inner: number) => ({ keyValues: random([1, 4, 2 * inner], "region"), shares, frames: FRAMES });
+      return { attention: new Map(unet.crossAttentions.map((l) => [l, more(l.inner)])) };
+    };
+    const additions = [{ attention: pictures }, region(FRAMES), region(1)];
+    const run = (windows?: readonly Window[], parked = false) => {
+      const clip = { frames: FRAMES, norm: "joint", parked, ...(windows && { windows }) } as const;
+      return unet.forward(x, { time, text, additions, clip });
+    };
+    return [run(), run([whole]), run([whole], true)] as const;
+  });
+  const [atOnce, inParts, parked] = await Promise.all(made.result.map((t) => t.read()));
+  expect(relativeL2(inParts!, atOnce!)).toBeLessThan(1e-5);
+  expect(parked).toEqual(inParts);
+  made.dispose();
+});
+
 it("frames that wait on the host come back as they went", async () => {
   const { unet } = pipeline.parts;
   const frames = 37;

@@ -2,7 +2,7 @@
 // CrossAttnUpBlockMotion and UpBlockMotion; without motion modules they are the blocks of UNet2DConditionModel.
 
 import type { Device } from "../../gpu/device.js";
-import { textOfPart, type AttentionAdditions, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
+import { additionsOfPart, textOfPart, type AttentionAdditions, type CrossAttention, type TextKeyValues } from "../../nn/attention.js";
 import { Conv2d } from "../../nn/conv2d.js";
 import { hasParts, inParts, ParkedFrames, rows } from "../../nn/rows.js";
 import { consume } from "../../nn/step.js";
@@ -94,11 +94,13 @@ class Layer {
     const source: Skip = parked && upsample ? new ParkedFrames(x, frames) : x;
     if (source !== x) x.dispose();
     const make = (start: number, count: number) => {
-      const text = textOfPart(crossAttentions, context.text, { start, count, n });
+      const these = { start, count, n };
+      const text = textOfPart(crossAttentions, context.text, these);
+      const attention = context.attention?.map((a) => additionsOfPart(crossAttentions, a, these));
       const part = partOf(source, device, start, count);
       const input = upsample ? consume([part], () => upsample(part)) : part;
       const skipped = skip && partOf(skip, device, start, count);
-      return this.#atOnce(input, { ...context, text }, skipped, [input, ...(skipped ? [skipped] : [])]);
+      return this.#atOnce(input, { ...context, text, ...(attention && { attention }) }, skipped, [input, ...(skipped ? [skipped] : [])]);
     };
     const place = owned && source === x ? x : undefined;
     const y = this.#store.hold(() => inParts(device, n, frames, make, place));
@@ -113,10 +115,11 @@ function partOf(skip: Skip, device: Device, start: number, count: number): Tenso
 
 /**
  * A long clip, of which only the motion modules' windows see several frames at once (FreeNoise): all other layers take some
- * frames at a time. What else they attend to is not laid out for parts.
+ * frames at a time. Who reads what layers attend to wants it for all.
  */
 export function inFrameParts({ clip, attention = [] }: BlockContext): boolean {
-  return clip.windows !== undefined && attention.length === 0 && hasParts(clip.frames);
+  const read = attention.some((a) => [...a.values()].some((addition) => "read" in addition));
+  return clip.windows !== undefined && !read && hasParts(clip.frames);
 }
 
 /** Layers, then a convolution of stride 2 (except in the last block). */

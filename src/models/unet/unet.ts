@@ -112,8 +112,8 @@ export class UNetMotionModel {
   }
 }
 
-/** What other networks add is not laid out for parts: with them nothing is parked. */
+/** What is added to skips is added at once: with it nothing is parked. */
 function parkable(context: BlockContext, additions: readonly UNetAdditions[]): BlockContext {
-  const parked = context.clip.parked === true && additions.length === 0 && inFrameParts(context);
+  const parked = context.clip.parked === true && inFrameParts(context) && additions.every((a) => !a.down);
   return { ...context, clip: { ...context.clip, parked } };
 }
