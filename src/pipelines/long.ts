@@ -107,7 +107,7 @@ export function attentionWindows(s: LongSettings & { readonly frames: number }):
 /**
  * Longest FreeNoise clip that stays on the device as a whole. At 512 × 512 in f16 a frame's skips take 13 MB, 0.8 GiB for so
  * many frames (1.23 times 16 frames' peak in all) and 3.2 GiB for 256. Parked, they cross the bus out and back once an
- * evaluation, 27 MB a frame for 1.4 TFLOP of work, and what grows is the one map of each frame that layers hand on, 2.6 MB.
+ * evaluation, 31 MB a frame for 1.4 TFLOP of work, and what grows is the one map of each frame that layers hand on, 2.6 MB.
  */
 const LONGEST_AT_HAND = 64;
 
