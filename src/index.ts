@@ -4,6 +4,7 @@
 // Device and tensors
 export { Device, type Recording } from "./gpu/device.js";
 export { openDevice } from "./gpu/open.js";
+export type { Elsewhere } from "./gpu/forerunners.js";
 export { deviceDescriptor, TYPICAL, type Capabilities } from "./gpu/limits.js";
 export { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./gpu/errors.js";
 export type { Lifetime } from "./gpu/arena.js";
@@ -11,7 +12,7 @@ export type { Arena, BufferPool, MemoryUse, PoolBuffer } from "./gpu/pool.js";
 export type { ProfileBatch, ProfileEntry, Profiler } from "./gpu/profiler.js";
 export type { Choices, Trial, Tuning, TuningCache } from "./gpu/tuning.js";
 export type { Scoped } from "./gpu/scope.js";
-export type { Binding, Copy, Counts, Dispatch, Replay, Upload, Work } from "./gpu/work.js";
+export type { Binding, Copy, Counts, Dispatch, Download, Replay, Upload, Work } from "./gpu/work.js";
 export { Tensor } from "./tensor/tensor.js";
 export type { DType } from "./tensor/dtype.js";
 export type { Shape } from "./tensor/shape.js";
@@ -20,6 +21,7 @@ export { TorchGenerator } from "./tensor/torch-generator.js";
 // Operations
 export { attention, temporalAttention, type AttentionOptions, type Columns } from "../kernels/attention.js";
 export { conv2d, packConv2d, type Conv2dOptions, type PackedConv2d } from "../kernels/conv2d.js";
+export type { ConvForm } from "../kernels/winograd.js";
 export { activate, add, cast, type Activation } from "../kernels/elementwise.js";
 export { embedding } from "../kernels/embedding.js";
 export { groupNorm, type GroupNormOptions } from "../kernels/group-norm.js";
@@ -56,7 +58,7 @@ export { loadIPAdapter, type IPAdapter, type LoadIPAdapterOptions } from "./pipe
 export type { ImageInputs } from "./pipelines/control/image.js";
 export { parseMotionConfig, parseUNetConfig, type MotionConfig, type UNetConfig } from "./models/unet/config.js";
 export type { Clip } from "./models/unet/motion.js";
-export type { TextKeyValues } from "./nn/attention.js";
+export type { PreparedText, TextKeyValues } from "./nn/attention.js";
 export { AutoencoderKL, type Decoder, type Encoder } from "./models/vae/vae.js";
 export { parseVAEConfig, type VAEConfig } from "./models/vae/config.js";
 export {
