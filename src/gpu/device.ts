@@ -3,7 +3,7 @@
 // A device without a GPU behind it (`Device.dry()`) records and counts but runs nothing.
 
 import type { Lifetime } from "./arena.js";
-import { DeviceLostError, GPUValidationError, OutOfMemoryError } from "./errors.js";
+import { Failures } from "./failures.js";
 import type { Elsewhere } from "./forerunners.js";
 import { hostMemory } from "./landing.js";
 import { capabilitiesOf, TYPICAL, type Capabilities } from "./limits.js";
@@ -18,9 +18,6 @@ import { buffersOf, type Binding, type Counts, type Dispatch, type Recording, ty
 
 export type { Recording } from "./work.js";
 
-/** After a loss, what fails by itself has so long to do so: it knows more. */
-const GRACE_MS = 200;
-
 /** One WebGPU device and everything the engine keeps on it. */
 export class Device implements Disposable {
   readonly capabilities: Capabilities;
@@ -30,13 +27,11 @@ export class Device implements Disposable {
   readonly #gpu: GPUDevice | undefined;
   readonly #pipelines: PipelineCache | undefined;
   readonly #submitter: Submitter | undefined;
+  readonly #failures: Failures | undefined;
   readonly #scopes = new ScopeStack();
   #queue: Work[] = [];
   #running: Promise<void> = Promise.resolve();
-  #failure: Error | undefined;
   #disposed = false;
-  /** Who waits for the device's work: to be told when it is lost. */
-  readonly #waiting = new Set<(lost: Error) => void>();
   /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
   #draining = 0;
   /** During a trial run nothing is recorded. */
@@ -56,25 +51,7 @@ export class Device implements Disposable {
     const patience = new Patience(gpu);
     this.#pipelines = new PipelineCache(gpu, patience, elsewhere);
     this.#submitter = new Submitter(gpu, capabilities, this.#pipelines, patience);
-    void gpu.lost.then(async (info) => {
-      if (this.#disposed) return;
-      const lost = new DeviceLostError(
-        `the GPU device was lost (${info.reason}): ${info.message || "no further information from the driver"}; start again, and if it recurs use a smaller size, fewer frames or --low-memory`,
-      );
-      this.#failure = lost;
-      await new Promise((resolve) => setTimeout(resolve, GRACE_MS));
-      for (const fail of this.#waiting) fail(lost);
-    });
-    gpu.addEventListener("uncapturederror", (event) => {
-      const { error } = event;
-      event.preventDefault();
-      this.#failure ??=
-        error.constructor.name === "GPUOutOfMemoryError"
-          ? new OutOfMemoryError(
-              `out of GPU memory: ${error.message.replace(/\s*\n[^]*/, "").replace(/\.$/, "")}; --low-memory, --weights int8, fewer frames or a smaller size take less`,
-            )
-          : new GPUValidationError(error.message);
-    });
+    this.#failures = new Failures(gpu);
   }
 
   /**
@@ -275,39 +252,40 @@ export class Device implements Disposable {
    * @throws the signal's reason, DeviceLostError, OutOfMemoryError or GPUValidationError
    */
   async drain(signal?: AbortSignal): Promise<void> {
-    if (this.#failure instanceof DeviceLostError) throw this.#failure;
+    this.#failures?.throwIfLost();
     const work = this.#queue;
     this.#queue = [];
-    const submitter = this.#submitter;
-    if (!submitter) return;
+    const [submitter, failures] = [this.#submitter, this.#failures];
+    if (!submitter || !failures) return;
     const turn = this.#running.then(async () => {
       // Only the work that wants a buffer for which there was no memory fails: another run's goes on.
       if (await this.pool.granted()) for (const { refused } of buffersOf(work)) if (refused) throw refused;
-      this.#check();
-      await submitter.run(work, signal, this.#profiler, () => this.#check());
+      failures.check();
+      await submitter.run(work, signal, this.#profiler, () => failures.check());
     });
     this.#running = turn.catch(() => undefined);
     this.#draining++;
     try {
-      await this.#unlessLost(turn);
+      await failures.unlessLost(turn);
     } catch (error) {
-      throw signal?.aborted === true ? error : await this.#explain(error);
+      throw signal?.aborted === true ? error : await failures.explain(error, () => submitter.refusal());
     } finally {
       this.#draining--;
     }
-    this.#check();
+    failures.check();
   }
 
   /** Runs what was recorded and reads `bytes` bytes of `buffer` back. */
   async read(buffer: PoolBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
-    if (!this.#submitter) throw new Error("a dry run has no values to read");
+    const [submitter, failures] = [this.#submitter, this.#failures];
+    if (!submitter || !failures) throw new Error("a dry run has no values to read");
     await this.drain();
     try {
-      const data = await this.#unlessLost(this.#submitter.read(buffer, offset, bytes));
-      this.#check();
+      const data = await failures.unlessLost(submitter.read(buffer, offset, bytes));
+      failures.check();
       return data;
     } catch (error) {
-      throw await this.#explain(error);
+      throw await failures.explain(error, () => submitter.refusal());
     }
   }
 
@@ -327,6 +305,7 @@ export class Device implements Disposable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#failures?.dispose();
     this.#queue = [];
     this.pool.dispose();
     this.#pipelines?.dispose();
@@ -357,37 +336,5 @@ export class Device implements Disposable {
     if (this.#captured) return;
     if (this.#disposed) throw new Error("the device was disposed; nothing can run on it any more");
     if (this.#gpu && !this.#imagining) this.#queue.push(work);
-  }
-
-  /** Some promises of a lost device never settle (compilation is one): whoever waits for them is told all the same. */
-  async #unlessLost<R>(work: Promise<R>): Promise<R> {
-    let fail: (lost: Error) => void = () => undefined;
-    const lost = new Promise<never>((_, reject) => (fail = reject));
-    this.#waiting.add(fail);
-    try {
-      return await Promise.race([work, lost]);
-    } finally {
-      this.#waiting.delete(fail);
-    }
-  }
-
-  /** What is awaited fails, now and then, before the device says why (lost, out of memory): that is what counts. */
-  async #explain(error: unknown): Promise<unknown> {
-    if (error instanceof DeviceLostError) return error;
-    await Promise.race([this.#gpu?.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
-    const failure = this.#failure;
-    if (failure instanceof DeviceLostError) return failure;
-    this.#failure = undefined;
-    // Without memory for one thing, everything that uses it is reported too.
-    const refusal = await this.#submitter?.refusal();
-    return error instanceof OutOfMemoryError ? error : (refusal ?? failure ?? error);
-  }
-
-  /** Throws what the device has reported: a loss for ever, any other error once. */
-  #check(): void {
-    const failure = this.#failure;
-    if (!failure) return;
-    if (!(failure instanceof DeviceLostError)) this.#failure = undefined;
-    throw failure;
   }
 }
