@@ -105,11 +105,7 @@ it("frames that wait on the host come back as they went", async () => {
 
 describe("FreeNoise at full size", () => {
   const plan = (frames: number, long: "none" | "free-noise", promptAt: Record<number, string> = {}) =>
-    planRun(
-      SD15_ANIMATELCM,
-      { prompt: "", width: 512, height: 512, frames, long, promptAt },
-      { capabilities: { maxBuffer: 2 ** 33 } },
-    );
+    planRun(SD15_ANIMATELCM, { prompt: "", width: 512, height: 512, frames, long, promptAt });
   const denoising = (p: Plan) => p.stages.find((s) => s.name === "denoise")!;
 
   it("takes no more than the skips and a map of each frame while it is short", () => {
