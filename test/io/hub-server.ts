@@ -96,16 +96,17 @@ export class HubServer {
       if (fault.retryAfter !== undefined) r.setHeader("retry-after", fault.retryAfter);
       return void r.writeHead(fault.status).end();
     }
-    const [, first] = /^bytes=(\d+)-$/.exec(q.headers.range ?? "") ?? [];
+    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(q.headers.range ?? "") ?? [];
     const start = fault?.kind === "no ranges" ? 0 : Number(first ?? 0);
-    let bytes = whole.slice(start);
+    const end = last === undefined || last === "" || fault?.kind === "no ranges" ? whole.length : Number(last) + 1;
+    let bytes = whole.slice(start, end);
     if (fault?.kind === "corrupt") bytes[0]! ^= 1;
     if (fault?.kind === "longer") bytes = new Uint8Array([...bytes, 0]);
     const ranged = first !== undefined && fault?.kind !== "no ranges";
     r.writeHead(ranged ? 206 : 200, {
       ...headers,
       "content-length": bytes.length,
-      ...(ranged && { "content-range": `bytes ${start}-${whole.length - 1}/${whole.length}` }),
+      ...(ranged && { "content-range": `bytes ${start}-${end - 1}/${whole.length}` }),
     });
     if (q.method === "HEAD") return void r.end();
     if (fault?.kind !== "cut" && fault?.kind !== "stall") return void r.end(bytes);

@@ -4,6 +4,7 @@
 import type { HubFile } from "../../io/hub-list.js";
 import type { ImportEvent } from "../desk/protocol.js";
 import type { Call } from "../rpc.js";
+import type { Description } from "../store/describe.js";
 import type { HubOrigin } from "../store/journal.js";
 import type { Manifest } from "../store/read.js";
 
@@ -38,6 +39,8 @@ export interface HubPlan {
 export interface HubCalls {
   /** Asks the hub what a name comes to; downloads nothing. */
   lookUp: Call<LookUp, HubPlan>;
+  /** What it is, by its files' headers; undefined where they cannot be read apart from the files. */
+  describe: Call<Access & { readonly plan: HubPlan }, Description | undefined>;
   /** Downloads it, or the rest of it; answers the import's id, whose files are all there and verified. */
   fetch: Call<Access & { readonly plan: HubPlan }, string, ImportEvent>;
   /** Goes on with an import that was cut off. */

@@ -19,7 +19,13 @@ export type HubState =
   | { readonly state: "idle" }
   | { readonly state: "asking"; readonly controller: AbortController }
   | { readonly state: "failed"; readonly message: string }
-  | { readonly state: "found"; readonly plan: HubPlan };
+  | { readonly state: "found"; readonly plan: HubPlan; readonly what: What };
+
+/** What is known of what was found: its headers are read after its list. */
+export type What =
+  | { readonly state: "reading" | "unknown" }
+  | { readonly state: "known"; readonly description: string; readonly parameters: number }
+  | { readonly state: "refused"; readonly message: string };
 
 export const hub = signal<HubState>({ state: "idle" });
 /** For gated and private repositories; kept until the page is closed, and nowhere else. */
@@ -44,9 +50,24 @@ export async function lookUp(text: string): Promise<void> {
   const half = precision === "f16" || (precision === "auto" && g.state === "ready" && g.info.f16);
   try {
     const plan = await worker.call("lookUp", { text, half, ...access() }, { signal: controller.signal });
-    hub.value = { state: "found", plan };
+    const tell = (what: What) => (hub.value = { state: "found", plan, what });
+    tell({ state: plan.files.length > 0 ? "reading" : "unknown" });
+    if (plan.files.length > 0) void describe(plan, controller.signal).then((what) => isShown(plan) && tell(what));
   } catch (error) {
     hub.value = controller.signal.aborted ? { state: "idle" } : { state: "failed", message: (error as Error).message };
+  }
+}
+
+function isShown(plan: HubPlan): boolean {
+  return hub.value.state === "found" && hub.value.plan === plan;
+}
+
+async function describe(plan: HubPlan, stop: AbortSignal): Promise<What> {
+  try {
+    const what = await worker.call("describe", { plan, ...access() }, { signal: stop });
+    return what ? { state: "known", ...what } : { state: "unknown" };
+  } catch (error) {
+    return { state: "refused", message: (error as Error).message };
   }
 }
 

@@ -1,40 +1,16 @@
 // Files given to the page, sorted out: which of them are models, of what kind, and which parts of a folder a run would read.
 // Only those are stored. Everything is opened as a run would open it, so that what is damaged or foreign is refused here.
 
-import {
-  blobSource,
-  identify,
-  identifyFolder,
-  openWeights,
-  openWeightsFolder,
-  type ByteSource,
-  type Folder,
-  type Identity,
-} from "../../index.js";
-import { openModel } from "../../pipelines/model-files.js";
+import { blobSource, type Folder } from "../../index.js";
 import type { GivenFile, ImportEvent, ImportResult } from "../desk/protocol.js";
+import { describeFile, describeFolder } from "./describe.js";
 import { exclusively, Journal } from "./journal.js";
-import { fileAt, type Manifest, type Role } from "./read.js";
+import { fileAt, type Manifest } from "./read.js";
 import { storeModel, type Incoming } from "./write.js";
 
 type Emit = (event: ImportEvent) => void;
 
 const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin)$/i;
-const ROLES: Readonly<Record<string, Role>> = {
-  "sd15-single-file": "model",
-  "diffusers-folder": "model",
-  motion: "motion",
-  "unet-motion": "motion",
-  lora: "lora",
-  vae: "vae",
-  controlnet: "control",
-  "t2i-adapter": "control",
-  "sparse-control": "sparse",
-  "ip-adapter": "ip-adapter",
-  "image-encoder": "image-encoder",
-  "textual-inversion": "embedding",
-};
-
 /** Adds all models among the files. One that cannot be used is refused in a sentence; the others are added all the same. */
 export async function addModels(given: readonly GivenFile[], emit: Emit, signal: AbortSignal): Promise<ImportResult> {
   const { folders, singles } = sort(given);
@@ -115,63 +91,15 @@ function sort(given: readonly GivenFile[]): {
 
 async function folderModel({ name, files }: GivenFolder): Promise<Incoming> {
   const read = new Set<string>();
-  const folder = recording(name, files, read);
-  const what = await identifyFolder(folder);
-  const role = ROLES[what?.kind ?? "unknown"];
-  if (!what || !role || what.kind === "unet-motion")
-    throw new Error(
-      `${name} is a folder of ${what?.className ?? "unknown files"}, which no setting of this page takes; add a whole model folder, a MotionAdapter, a VAE, a LoRA, a ControlNet, a T2I-Adapter, a SparseCtrl encoder or an image encoder`,
-    );
-  read.add(what.kind === "diffusers-folder" ? "model_index.json" : "config.json");
-  let parameters = 0;
-  let description: string;
-  if (role === "model") {
-    ({ parameters } = await check({ model: folder }));
-    description = `diffusers folder (${what.className})`;
-  } else {
-    const file = await openWeightsFolder(folder);
-    const identity = identify(file);
-    await file.close();
-    ({ parameters, description } = identity);
-  }
-  return {
-    name,
-    role,
-    description,
-    form: "folder",
-    parameters,
-    files: [...read].toSorted().map((path) => ({ path, file: files.get(path)! })),
-  };
+  const what = await describeFolder(recording(name, files, read));
+  const kept = [...read].toSorted().map((path) => ({ path, file: files.get(path)! }));
+  return { name, form: "folder", ...what, files: kept };
 }
 
 async function fileModel({ path, file }: GivenFile): Promise<Incoming> {
   const name = path.split("/").pop() ?? path;
-  const source = (): ByteSource => blobSource(file, name);
-  const weights = await openWeights(source());
-  const identity: Identity = identify(weights);
-  await weights.close();
-  const role = ROLES[identity.kind];
-  if (!role) throw new Error(`${name} is ${identity.description}, which no setting of this page takes`);
-  if (role === "model") await check({ model: source() });
-  return {
-    name,
-    role,
-    description: identity.description,
-    form: "file",
-    parameters: identity.parameters,
-    files: [{ path: name, file }],
-  };
-}
-
-/** Opens every part of a model as a run would. @throws CheckpointError naming what does not fit */
-async function check(sources: { readonly model: Folder | ByteSource }): Promise<{ readonly parameters: number }> {
-  const files = await openModel(sources);
-  try {
-    const entries = Object.values(files.weights).flatMap((w) => [...w.entries()]);
-    return { parameters: entries.reduce((n, { shape }) => n + shape.reduce((p, d) => p * d, 1), 0) };
-  } finally {
-    await files.close();
-  }
+  const what = await describeFile(name, () => blobSource(file, name));
+  return { name, form: "file", ...what, files: [{ path: name, file }] };
 }
 
 /** Files as a folder that remembers which of them were asked for. */

@@ -4,11 +4,11 @@ import { useState } from "preact/hooks";
 import { hubNameText, parseHubName, SHORT_NAMES } from "../../io/hub-names.js";
 import type { HubPlan } from "../hub/protocol.js";
 import { importing, usage } from "../state/desk.js";
-import { download, endpoint, hub, lookUp, token } from "../state/hub.js";
+import { download, endpoint, hub, lookUp, token, type What } from "../state/hub.js";
 import { Choice, Fold, Row } from "./controls.js";
 import { Icon } from "./icons.js";
 import { Importing } from "./importing.js";
-import { bytes, sentence } from "./words.js";
+import { bytes, count, sentence } from "./words.js";
 
 export function HubPanel() {
   const [text, setText] = useState("");
@@ -92,7 +92,7 @@ export function HubPanel() {
           <Importing state={busy} />
         </div>
       ) : (
-        h.state === "found" && <Found plan={h.plan} />
+        h.state === "found" && <Found plan={h.plan} what={h.what} />
       )}
       {h.state === "failed" && (
         <p class="outcome bad" role="alert">
@@ -104,7 +104,7 @@ export function HubPanel() {
 }
 
 /** What would be downloaded. */
-function Found({ plan }: { readonly plan: HubPlan }) {
+function Found({ plan, what }: { readonly plan: HubPlan; readonly what: What }) {
   const { hub: origin, files, others, title } = plan;
   const stored = usage.value.models.some((m) => m.hub?.name === origin.name && m.hub.commit === origin.commit);
   const page = `${origin.endpoint}/${origin.repo}`;
@@ -120,6 +120,16 @@ function Found({ plan }: { readonly plan: HubPlan }) {
             </a>
             .
           </p>
+          <p class="small" role="status">
+            {what.state === "reading" && "Reading what it is…"}
+            {what.state === "known" && sentence(`${what.description}, ${count(what.parameters)} parameters`)}
+            {what.state === "unknown" && "What it is will be seen once it is here."}
+          </p>
+          {what.state === "refused" && (
+            <p class="outcome bad" role="alert">
+              {sentence(what.message)}
+            </p>
+          )}
           <ul class="files small" aria-label="Files" tabindex={0}>
             {files.map((f) => (
               <li key={f.path}>
@@ -149,7 +159,7 @@ function Found({ plan }: { readonly plan: HubPlan }) {
             type="button"
             class="primary"
             data-tip="Downloads these files into this browser; it can be stopped and gone on with"
-            disabled={stored || importing.value !== undefined}
+            disabled={stored || importing.value !== undefined || what.state === "reading" || what.state === "refused"}
             onClick={() => void download(plan)}
           >
             <Icon name="download" /> Download {bytes(plan.bytes)}
