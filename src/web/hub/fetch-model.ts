@@ -5,7 +5,7 @@ import { download } from "../../io/download.js";
 import { CheckpointError } from "../../io/errors.js";
 import { fileUrl } from "../../io/hub-list.js";
 import type { ImportEvent } from "../desk/protocol.js";
-import { exclusively, Journal, listUnfinished, type HubOrigin, type Planned } from "../store/journal.js";
+import { exclusively, Journal, listUnfinished, type Planned } from "../store/journal.js";
 import { fileAt } from "../store/read.js";
 import { checkRoom, noRoom } from "../store/room.js";
 import { PAGE, unreachable } from "./look-up.js";
@@ -25,14 +25,15 @@ export async function fetchPlan(
 ): Promise<string> {
   const { hub, title: name, form } = plan;
   const below = hub.folder === "" ? 0 : hub.folder.length + 1;
-  const planned = {
+  const planned: Planned = {
     name,
     form,
     hub,
     files: plan.files.map(({ path, size, checksum }) => ({ path: path.slice(below), size, checksum })),
   };
-  const same = ({ commit, name: text }: HubOrigin) => commit === hub.commit && text === hub.name;
-  const begun = (await listUnfinished()).find((u) => u.hub && same(u.hub));
+  // The same files of the same commit: another choice of weights is another import.
+  const outline = (p: Planned) => JSON.stringify([p.hub?.repo, p.hub?.commit, p.files]);
+  const begun = (await listUnfinished()).find((u) => outline(u) === outline(planned));
   return fetchInto(begun?.id ?? crypto.randomUUID(), planned, access, emit, signal);
 }
 
