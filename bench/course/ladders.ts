@@ -69,12 +69,13 @@ const ownMatmul: LadderOf = (device, small) => {
 };
 
 const convolution: LadderOf = (device, small) => {
-  const [size, channels] = small ? [6, 32] : software(device) ? [16, 128] : [64, 320];
+  const [size, channels] = small ? [6, 32] : software(device) ? [16, 256] : [64, 320];
   const frames = small || software(device) ? 1 : 16;
   const x = Tensor.from(device, noise(frames * size * size * channels), [frames, size, size, channels], "f32", "x");
   const raw = Tensor.from(device, noise(channels ** 2 * 9, 2), [channels, channels, 3, 3], "f32", "weight");
   const w = packConv2d(raw);
   const half = packConv2d(raw, { dtype: "f16" });
+  const transformed = packConv2d(raw, { dtype: "f16", form: "winograd" });
   const step = (variant: GemmVariant, title: string, extra: Partial<Step> = {}, weights = w): Step => ({
     title,
     files: [`shaders/${variant === "plain" ? "gemm" : `gemm-${variant}`}.wgsl`],
@@ -102,6 +103,15 @@ const convolution: LadderOf = (device, small) => {
           ...(best === "cpu" && { lacks: wantsEight }),
         },
         half,
+      ),
+      step(
+        best,
+        "Sixteen products for thirty-six",
+        {
+          files: ["shaders/winograd-input.wgsl", "shaders/winograd-output.wgsl"],
+          ...(best === "cpu" && { lacks: wantsEight }),
+        },
+        transformed,
       ),
       {
         title: "Tensor cores",

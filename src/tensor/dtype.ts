@@ -29,6 +29,9 @@ export function toHalfBits(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
+/** The values of all f16, made when first wanted. */
+let valueOfHalf: Float32Array | undefined;
+
 /** The value of an f16 given by its 16 bits. */
 export function fromHalfBits(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -68,7 +71,12 @@ export function decode(
       return new Uint32Array(data);
     case "i32":
       return new Int32Array(data);
-    case "f16":
-      return Float32Array.from(new Uint16Array(data), fromHalfBits);
+    case "f16": {
+      const bits = new Uint16Array(data);
+      const values = new Float32Array(bits.length);
+      valueOfHalf ??= Float32Array.from({ length: 65536 }, (_, i) => fromHalfBits(i));
+      for (let i = 0; i < bits.length; i++) values[i] = valueOfHalf[bits[i]!]!;
+      return values;
+    }
   }
 }
