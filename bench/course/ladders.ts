@@ -69,7 +69,7 @@ const ownMatmul: LadderOf = (device, small) => {
 };
 
 const convolution: LadderOf = (device, small) => {
-  const [size, channels] = small ? [6, 32] : software(device) ? [16, 256] : [64, 320];
+  const [size, channels] = small ? [6, 32] : software(device) ? [16, 128] : [64, 320];
   const frames = small || software(device) ? 1 : 16;
   const x = Tensor.from(device, noise(frames * size * size * channels), [frames, size, size, channels], "f32", "x");
   const raw = Tensor.from(device, noise(channels ** 2 * 9, 2), [channels, channels, 3, 3], "f32", "weight");
