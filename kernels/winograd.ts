@@ -50,7 +50,7 @@ export function convForm({ inputs, outputs, kernel, stride, doubled }: ConvLayer
 }
 
 /**
- * Each of the two intermediate tensors stays within so many bytes, or what four tiles of a product need: a CPU's cache holds
+ * Each of the two intermediate tensors stays within so many bytes, or what a row of tiles, or four tiles of a product, need: a CPU's cache holds
  * both (on llvmpipe 5 % faster than four times as much), a GPU wants longer dispatches.
  */
 const SCRATCH_BYTES = { cpu: 2 ** 22, gpu: 2 ** 25 } as const;
@@ -83,7 +83,8 @@ export function winograd(
   const padded = packed.shape[2]!;
   const align = limits.kind === "gpu" || !isSmall(e.variant) ? ROWS_OF_TILES.gpu : ROWS_OF_TILES.cpu;
   const tileBytes = side ** 2 * Math.max(padded, outputs) * bytesPerElement(dtype);
-  const scratch = Math.max(SCRATCH_BYTES[limits.kind], 4 * align * tileBytes);
+  const least = Math.max(4 * align, tiles[1] + align) * tileBytes + limits.alignment;
+  const scratch = Math.max(SCRATCH_BYTES[limits.kind], least);
   const room = Math.min(limits.maxBinding, scratch) - (align - 1) * tileBytes;
   // As a convolution that reads 4 × 4 pixels from every second one on.
   const asTiles: Geometry = { ...g, output: tiles, kernel: [4, 4], stride: 2 };

@@ -128,6 +128,15 @@ describe("winograd", () => {
     expect(device.counts.flops).toBeLessThan((2 * y.size * 320 * 9) / 2);
   });
 
+  it("goes beyond these bounds for a single row of tiles", () => {
+    using device = Device.dry({ ...SOFTWARE, maxBinding: 2 ** 27 });
+    const x = Tensor.empty(device, [1, 4, 2048, 256], "f32", "x");
+    const w = packConv2d(Tensor.empty(device, [256, 256, 3, 3], "f32"), { form: "winograd" });
+    device.resetCounts();
+    conv2d(x, w, same);
+    expect(device.counts.dispatches).toBe(3 * 2);
+  });
+
   it("transforms weights on the host as on the device", async () => {
     const device = await testDevice();
     const values = Float32Array.from({ length: 6 * 5 * 9 }, (_, i) => Math.sin(i * 1.7) * 2 ** (i % 9));
