@@ -56,11 +56,11 @@ def draw(style, im, colour, shape, cx, cy, r):
     x, y = D.XX - np.float32(cx), D.YY - np.float32(cy)
     d = D.sdf(shape, x, y, r)
     base = np.array(D.COLOURS[colour], np.float32)
-    if style == "neon":  # a dark body, a tube along the edge, light around it
-        im = D._mix(im, 0.30 * base, D.smooth(0.7, -0.7, d))
-        im = im + 0.55 * np.exp(-np.abs(d) / 4.5)[..., None] * base
-        im = D._mix(im, 0.25 * base + 0.75 * 255 * (base / base.max()), D.smooth(2.4, 1.2, np.abs(d + 1.8)))
-        return D._mix(im, (255, 255, 255), 0.2 * D.smooth(1.3, 0.4, np.abs(d + 1.8)))
+    if style == "neon":  # a glowing body, a tube along the edge, light around it
+        im = D._mix(im, 0.50 * base, D.smooth(0.7, -0.7, d))
+        im = im + 0.5 * np.exp(-np.abs(d) / 4.5)[..., None] * base
+        im = D._mix(im, 0.25 * base + 0.75 * 255 * (base / base.max()), D.smooth(3.2, 1.6, np.abs(d + 2.2)))
+        return D._mix(im, (255, 255, 255), 0.35 * D.smooth(1.8, 0.6, np.abs(d + 2.2)))
     hatch = 0.72 + 0.16 * np.sin((x + y) * (2 * np.pi / 7))  # coloured pencil, strokes from lower left to upper right
     fill = D._mix(PAPER + 0 * im, base, hatch.astype(np.float32))
     im = im + (fill - im) * D.smooth(0.7, -0.7, d)[..., None]
@@ -129,7 +129,7 @@ def stage_vae(a):
     keep = lambda step: save(dict(step=step, sd={k: v.clone() for k, v in vae.state_dict().items()}), f"{a.work}/style-vae.pt")
     for step, done in clock(a):
         step += first
-        set_lr(opt, cosine(done, 1e-3, flat=0.2), step, 20)
+        set_lr(opt, cosine(done, 1e-3, flat=0.2), step - first, 20)
         x, b = [], []
         for style in STYLES * 2:
             c = D.ALL[rng.randint(len(D.ALL))]
@@ -169,12 +169,20 @@ def stage_train(a):
     x, states = f["x"], f["states"]
     tok, text, _ = base_parts()
     m = teacher()
-    lora = add_lora(m, a.rank)
+    lora, first = add_lora(m, a.rank), 0
+    if a.resume:
+        ck = torch.load(f"{a.work}/style-{a.style}.pt")
+        first = ck["step"]
+        rng.seed(51 + first)
+        for n, q in lora.items():
+            q.down.data.copy_(ck["lora"][n]["down"])
+            q.up.data.copy_(ck["lora"][n]["up"])
     params = [p for q in lora.values() for p in q.parameters()]
     opt = torch.optim.AdamW(params, lr=a.lr, betas=(0.9, 0.99), weight_decay=0.0, fused=True)
     ema, last, n = EMA(params, 0.98), time.time(), 16
     for step, done in clock(a):
-        set_lr(opt, cosine(done, a.lr, 0.05, 0.2), step, 20)
+        step += first
+        set_lr(opt, cosine(done, a.lr, 0.05, 0.2), step - first, 20)
         i, k = rng.randint(0, len(x), n), rng.randint(0, 16, n)
         FrameNumbers.idx = torch.from_numpy(k)[:, None]
         z = torch.from_numpy(x[i, k]).float()[:, :, None]
@@ -232,7 +240,7 @@ def main():
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--rank", type=int, default=8)
     ap.add_argument("--threads", type=int, default=2)
-    ap.add_argument("--resume", action="store_true", help="the stage vae from its checkpoint")
+    ap.add_argument("--resume", action="store_true", help="vae and train: from their checkpoints")
     a = ap.parse_args()
     os.makedirs(a.work, exist_ok=True)
     torch.set_num_threads(a.threads)
