@@ -170,10 +170,10 @@ const STATES = {
     await shoot("models-empty");
     for (const name of ["base", "motion-lcm"]) {
       await page.getByLabel("Model folder").setInputFiles(`${root}models/shapes/${name}`);
-      await page.getByText(new RegExp(`^${name} is stored`, "i")).waitFor();
+      await page.getByText(new RegExp(`^“${name}” is stored`, "i")).waitFor();
     }
     await page.getByLabel("Model files").setInputFiles(`${root}models/shapes/lcm-lora.safetensors`);
-    await page.getByText(/^Lcm-lora.safetensors is stored/).waitFor();
+    await page.getByText(/^“lcm-lora.safetensors” is stored/).waitFor();
     await shoot("models");
     await tab("Create");
     await scrollTo(page.getByRole("region", { name: "Model", exact: true }));
@@ -187,11 +187,11 @@ const STATES = {
     await tab("Models");
     for (const name of ["tiny-a", "tiny-a-sparse", "tiny-a-ip-encoder"]) {
       await page.getByLabel("Model folder").setInputFiles(`${fixtures}${name}`);
-      await page.getByText(new RegExp(`^${name} is stored`, "i")).waitFor();
+      await page.getByText(new RegExp(`^“${name}” is stored`, "i")).waitFor();
     }
     const adapters = ["tiny-a-ip-adapter.safetensors", "tiny-a-ip-plus.safetensors"];
     await page.getByLabel("Model files").setInputFiles(adapters.map((name) => `${fixtures}${name}`));
-    await page.getByText(/^Tiny-a-ip-plus.safetensors is stored/).waitFor();
+    await page.getByText(/^“tiny-a-ip-plus.safetensors” is stored/).waitFor();
     await tab("Create");
     await button("Another frame").click();
     await page.getByLabel("Picture 1", { exact: true }).setInputFiles(`${root}docs/demo.png`);

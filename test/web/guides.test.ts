@@ -102,15 +102,15 @@ it.skipIf(skipped)(
       await page.getByRole("link", { name: "Models" }).click();
       for (const name of ["tiny-a", "tiny-a-sparse"]) {
         await page.getByLabel("Model folder").setInputFiles(fixturePath(name));
-        await page.getByText(new RegExp(`^${name} is stored`, "i")).waitFor();
+        await page.getByText(new RegExp(`^“${name}” is stored`, "i")).waitFor();
       }
       await page.getByLabel("Model files").setInputFiles(adapters.map((name) => fixturePath(name)));
-      await page.getByText(/^Tiny-a-ip-plus.safetensors is stored, as an IP-Adapter/).waitFor();
+      await page.getByText(/^“tiny-a-ip-plus.safetensors” is stored, as an IP-Adapter/).waitFor();
       await page.getByRole("link", { name: "Create" }).click();
       await page.getByText("IP-Adapters see through an image encoder").waitFor();
       await page.getByRole("button", { name: "Add models" }).first().click();
       await page.getByLabel("Model folder").setInputFiles(fixturePath("tiny-a-ip-encoder"));
-      await page.getByText(/^Tiny-a-ip-encoder is stored, as an image encoder/).waitFor();
+      await page.getByText(/^“tiny-a-ip-encoder” is stored, as an image encoder/).waitFor();
       await page.getByRole("link", { name: "Create" }).click();
 
       const action = page.getByRole("button", { name: "Generate" });

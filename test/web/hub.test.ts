@@ -88,10 +88,10 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     expect(await axeViolations(page)).toEqual([]);
 
     await page.getByRole("button", { name: /^Download/ }).click();
-    await page.getByText(/^Shapes is stored, as a model/).waitFor();
+    await page.getByText(/^“shapes” is stored, as a model/).waitFor();
     expect(server.log.filter((l) => /\.bin|safety/.test(l))).toEqual([]);
     await page.getByRole("button", { name: "Check shapes" }).click();
-    await page.getByText("Shapes: every checksum is as it was").waitFor();
+    await page.getByText("“shapes”: every checksum is as it was").waitFor();
     await lookUp(page, `${server.endpoint}/kino/shapes`);
     await page.getByText("It is in this browser already").waitFor();
     expect(errors).toEqual([]);
@@ -141,15 +141,17 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     await page.getByText(/^2\.\d MB of 3\.7 MB/).waitFor();
     expect(server.log).toEqual(ranged(1_500_000));
     await page.reload();
-    await page.getByText("Lcm-lora.safetensors was cut off while it was added; go on with it under Models.").waitFor();
+    await page
+      .getByText("“lcm-lora.safetensors” was cut off while it was added; go on with it under Models.")
+      .waitFor();
     expect(await models(page)).toEqual(["lcm-lora.safetensors", "Shapes (demo)"]);
 
     server.log.length = 0;
     await page.getByRole("button", { name: "Go on with lcm-lora.safetensors" }).click();
-    await page.getByText(/^Lcm-lora.safetensors is stored, as a LoRA/).waitFor();
+    await page.getByText(/^“lcm-lora.safetensors” is stored, as a LoRA/).waitFor();
     expect(server.log).toEqual(ranged(2_250_000));
     await page.getByRole("button", { name: "Check lcm-lora.safetensors" }).click();
-    await page.getByText("Lcm-lora.safetensors: every checksum is as it was").waitFor();
+    await page.getByText("“lcm-lora.safetensors”: every checksum is as it was").waitFor();
     expect(await models(page)).toEqual(["Shapes (demo)", "lcm-lora.safetensors"]);
     await close();
   });
@@ -166,7 +168,7 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     // Once is mended by itself.
     server.faults.push({ kind: "corrupt" });
     await page.getByRole("button", { name: /^Download/ }).click();
-    await page.getByText(/^Lcm-lora.safetensors is stored, as a LoRA/).waitFor();
+    await page.getByText(/^“lcm-lora.safetensors” is stored, as a LoRA/).waitFor();
     await close();
   });
 
@@ -187,7 +189,7 @@ describe.skipIf(skipped)("studio's models by name", { timeout: 300_000 }, () => 
     await lookUp(page, "kino/gated");
     await known(page);
     await page.getByRole("button", { name: /^Download/ }).click();
-    await page.getByText(/^Lora.safetensors is stored, as a LoRA/).waitFor();
+    await page.getByText(/^“lora.safetensors” is stored, as a LoRA/).waitFor();
     expect(server.log).toEqual(["GET lora.safetensors  secret", "storage"]);
     expect(await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]))).not.toContain("secret");
     await page.reload();

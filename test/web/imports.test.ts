@@ -57,7 +57,7 @@ describe.skipIf(skipped)("studio's imports", { timeout: 300_000 }, () => {
     await page.goto(`${studio.address}#models`);
     await cutOff(page, large);
     await page.reload();
-    await page.getByText("Large.safetensors was cut off while it was added; go on with it under Models.").waitFor();
+    await page.getByText("“large.safetensors” was cut off while it was added; go on with it under Models.").waitFor();
     const card = page.locator(".model", { hasText: "large.safetensors" });
     const text = await card.locator(".muted").innerText();
     const [, there] = /^(\d+) MB of 128 MB are here\. Give the same file again, and it goes on from there\.$/.exec(
@@ -68,12 +68,12 @@ describe.skipIf(skipped)("studio's imports", { timeout: 300_000 }, () => {
 
     await countWrites(page);
     await page.getByLabel("Model files").setInputFiles(large);
-    await page.getByText("Large.safetensors is stored, as a LoRA, gone on with from where it was cut off.").waitFor();
+    await page.getByText("“large.safetensors” is stored, as a LoRA, gone on with from where it was cut off.").waitFor();
     // The chunk in work when the page was closed may be written twice.
     const written = (await writes(page)) / 1e6;
     expect(written).toBeLessThan(128 - Number(there) + CHUNK / 1e6 + 1);
     await page.getByRole("button", { name: "Check large.safetensors" }).click();
-    await page.getByText("Large.safetensors: every checksum is as it was").waitFor();
+    await page.getByText("“large.safetensors”: every checksum is as it was").waitFor();
     page.on("dialog", (dialog) => void dialog.accept());
     await page.getByRole("button", { name: "Delete large.safetensors" }).click();
     await expect.poll(() => page.locator(".model strong").allInnerTexts()).toEqual(["Shapes (demo)"]);
@@ -92,10 +92,10 @@ describe.skipIf(skipped)("studio's imports", { timeout: 300_000 }, () => {
     closeSync(file);
     await countWrites(page);
     await page.getByLabel("Model files").setInputFiles(large);
-    await page.getByText(/^Large.safetensors is stored, as a LoRA/).waitFor();
+    await page.getByText(/^“large.safetensors” is stored, as a LoRA/).waitFor();
     expect((await writes(page)) / 1e6).toBeGreaterThan(127);
     await page.getByRole("button", { name: "Check large.safetensors" }).click();
-    await page.getByText("Large.safetensors: every checksum is as it was").waitFor();
+    await page.getByText("“large.safetensors”: every checksum is as it was").waitFor();
     await close();
   });
 });

@@ -26,13 +26,13 @@ describe.skipIf(skipped)("studio's models", { timeout: 300_000 }, () => {
     const { page, errors, close } = await studio.open();
     await page.goto(`${studio.address}#models`);
     await page.getByLabel("Model folder").setInputFiles(join(shapes, "base"));
-    await page.getByText(/^Base is stored, as a model/).waitFor();
+    await page.getByText(/^“base” is stored, as a model/).waitFor();
     await page.getByLabel("Model folder").setInputFiles(join(shapes, "motion-lcm"));
-    await page.getByText(/^Motion-lcm is stored, as a motion module/).waitFor();
+    await page.getByText(/^“motion-lcm” is stored, as a motion module/).waitFor();
     await page.getByLabel("Model files").setInputFiles(lora);
-    await page.getByText(/^Lcm-lora.safetensors is stored, as a LoRA/).waitFor();
+    await page.getByText(/^“lcm-lora.safetensors” is stored, as a LoRA/).waitFor();
     await page.getByRole("button", { name: "Check base" }).click();
-    await page.getByText("Base: every checksum is as it was").waitFor();
+    await page.getByText("“base”: every checksum is as it was").waitFor();
 
     await page.reload();
     await expect

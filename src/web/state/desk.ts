@@ -76,7 +76,7 @@ export async function openModels(): Promise<void> {
   await desk.call("tidy", undefined).catch(() => undefined);
   await refreshModels();
   for (const { name, underWay } of usage.value.unfinished)
-    if (!underWay) say(`${name} was cut off while it was added; go on with it under Models.`);
+    if (!underWay) say(`“${name}” was cut off while it was added; go on with it under Models.`);
 }
 
 /** Stores the models among files. */
@@ -105,7 +105,7 @@ export async function finishDownload(id: string): Promise<void> {
 
 /** New models are put to use at once. `note` is added to what is said of one. */
 function adopt(added: readonly Manifest[], note: (name: string) => string = () => ""): void {
-  for (const { name, role } of added) say(`${name} is stored, as ${NOUNS[role]}${note(name)}.`);
+  for (const { name, role } of added) say(`“${name}” is stored, as ${NOUNS[role]}${note(name)}.`);
   const model = added.find((m) => m.role === "model");
   const motion = added.find((m) => m.role === "motion");
   if (model) change({ model: model.id });
@@ -143,8 +143,8 @@ export async function verifyModel(id: string, name: string): Promise<void> {
   const call = follow(name);
   try {
     const damaged = await desk.call("verify", id, call);
-    if (damaged.length === 0) say(`${name}: every checksum is as it was when the files were added.`);
-    else say(`${name} is damaged in ${damaged.join(", ")}; delete it and add its files again.`, "error");
+    if (damaged.length === 0) say(`“${name}”: every checksum is as it was when the files were added.`);
+    else say(`“${name}” is damaged in ${damaged.join(", ")}; delete it and add its files again.`, "error");
   } catch (error) {
     if (!call.signal.aborted) say((error as Error).message, "error");
   } finally {

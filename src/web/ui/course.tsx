@@ -31,7 +31,7 @@ export function Frames() {
       />
       <Choice
         label="Long clips"
-        tip="How the network sees a clip with more frames than it was made for: all at once, or in overlapping windows of 16. FreeNoise keeps the scene, fused windows keep memory low, looped ones end where they begin."
+        tip="How the network sees a clip with more frames than it was made for: all at once, or in overlapping windows of 16. FreeNoise keeps the scene, fused windows take the least memory, looped ones end where they begin."
         value={s.course}
         options={[
           ["whole", "all frames at once"],
