@@ -1,7 +1,7 @@
 // Where a download lies in the browser's storage while it is under way.
 
+import { sha256 as sha256InParts } from "@noble/hashes/sha2.js";
 import type { Sink, Writer } from "../../io/download.js";
-import { Sha256 } from "../../io/sha256.js";
 import { CHUNK } from "../store/read.js";
 import { hexadecimal, openSync, sha256, writeAll } from "../store/sync.js";
 
@@ -41,7 +41,7 @@ export class StorageSink implements Sink {
 
   async checksum(git: boolean): Promise<string> {
     const file = await this.#handle.getFile();
-    const whole = new Sha256();
+    const whole = sha256InParts.create(); // the browser's own digest wants a file whole in memory
     this.#chunks = [];
     for (let at = 0; at < file.size; at += CHUNK) {
       this.#signal.throwIfAborted();
