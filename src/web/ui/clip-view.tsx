@@ -9,7 +9,7 @@ import { enqueue } from "../state/jobs.js";
 import { change, settings } from "../state/settings.js";
 import { comparing, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
-import { autoplays, Canvas, Transport, useFrames } from "./player.js";
+import { autoplays, Canvas, Filmstrip, useFrames } from "./player.js";
 import { SaveMenu } from "./save-menu.js";
 import { duration } from "./words.js";
 
@@ -41,13 +41,19 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
         {frames && <Canvas frames={frames} fps={fps} playing={playing} index={index} label={clip.recipe.prompt} />}
       </div>
       <div class="under">
-        <Transport {...{ frames, index, playing, setPlaying }}>
+        <div class="transport">
+          <IconButton
+            icon={playing ? "pause" : "play"}
+            label={playing ? "Pause" : "Play"}
+            onClick={() => setPlaying(!playing)}
+          />
+          {frames && <Filmstrip frames={frames} index={index} onPick={() => setPlaying(false)} />}
           <IconButton
             icon="expand"
             label="Fill the screen"
             onClick={() => void document.querySelector(".paper")?.requestFullscreen?.()}
           />
-        </Transport>
+        </div>
         <p class="caption">{clip.recipe.prompt}</p>
         <div class="doings">
           {frames && <SaveMenu clip={clip} frames={frames} fps={fps} index={index} />}

@@ -6,7 +6,7 @@ import type { Clip } from "../state/history.js";
 import { settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
-import { autoplays, Canvas, Transport, useFrames } from "./player.js";
+import { autoplays, Canvas, Filmstrip, useFrames } from "./player.js";
 
 /** Two clips, frame for frame. */
 export function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
@@ -41,9 +41,15 @@ export function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
         ))}
       </div>
       <div class="under">
-        <Transport frames={fa} {...{ index, playing, setPlaying }}>
+        <div class="transport">
+          <IconButton
+            icon={playing ? "pause" : "play"}
+            label={playing ? "Pause" : "Play"}
+            onClick={() => setPlaying(!playing)}
+          />
+          {fa && <Filmstrip frames={fa} index={index} onPick={() => setPlaying(false)} />}
           <IconButton icon="close" label="One clip again" onClick={() => (shown.value = { kind: "clip", clip: a })} />
-        </Transport>
+        </div>
         {rows.length === 0 ? (
           <p class="muted small">Made with the same settings.</p>
         ) : (

@@ -1,12 +1,10 @@
 // A clip, played: a canvas that turns its pages, and below it the frames as a strip on which any can be picked.
 
 import type { Signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frames } from "../../index.js";
 import { framesOf, type Clip } from "../state/history.js";
 import { say } from "../state/toasts.js";
-import { IconButton } from "./controls.js";
 
 /** Frame `index` as the canvas takes it; shares the clip's memory. */
 export function imageOf({ width, height, rgba }: Frames, index: number): ImageData {
@@ -62,30 +60,8 @@ export function Canvas(p: {
   return <canvas ref={ref} class={p.soft ? "picture soft" : "picture"} role="img" aria-label={p.label} />;
 }
 
-/** Play or pause, the filmstrip, and what else belongs to it. */
-export function Transport(p: {
-  readonly frames: Frames | undefined;
-  readonly index: Signal<number>;
-  readonly playing: boolean;
-  readonly setPlaying: (playing: boolean) => void;
-  readonly children: ComponentChildren;
-}) {
-  const { frames, index, playing, setPlaying } = p;
-  return (
-    <div class="transport">
-      <IconButton
-        icon={playing ? "pause" : "play"}
-        label={playing ? "Pause" : "Play"}
-        onClick={() => setPlaying(!playing)}
-      />
-      {frames && <Filmstrip frames={frames} index={index} onPick={() => setPlaying(false)} />}
-      {p.children}
-    </div>
-  );
-}
-
 /** All frames side by side; a slider lies over them. */
-function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<number>; onPick(): void }) {
+export function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<number>; onPick(): void }) {
   const ref = useRef<HTMLCanvasElement>(null);
   const { frames } = p;
   useEffect(() => {
