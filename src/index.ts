@@ -139,7 +139,7 @@ export type { Rectangle, RegionInputs, RegionOptions } from "./pipelines/control
 export type { ControlOptions } from "./pipelines/control/options.js";
 export type { ControlNetwork } from "./pipelines/control/network.js";
 export type { ImageEncoder } from "./pipelines/control/image.js";
-export { generateRecovering, type Reopened } from "./pipelines/recovery.js";
+export { generateRecovering, type RecoveryOptions, type Reopened } from "./pipelines/recovery.js";
 
 // Files
 export { blobSource, fetchSource, memorySource, type ByteSource, type FetchOptions } from "./io/byte-source.js";

@@ -106,10 +106,15 @@ export async function render(
   const inputs = (on: Session) => controlInputs(a, size, on.controls, on.pipeline, { terminal, signal, half: false });
   const run = { ...started, ...(await inputs(session)), ...(resume && { resume }) };
   const events = reopen
-    ? generateRecovering(pipeline, run, async (lost, done) => {
-        const again = await reopen(lost, done);
-        return { pipeline: again.pipeline, inputs: await inputs(again) };
-      })
+    ? generateRecovering(
+        pipeline,
+        run,
+        async (lost, done) => {
+          const again = await reopen(lost, done);
+          return { pipeline: again.pipeline, inputs: await inputs(again) };
+        },
+        { previews: a.preview !== undefined },
+      )
     : pipeline.generate(run);
   const result = await follow(events, terminal, onStep);
   for (const warning of result.warnings) terminal.warn(warning);

@@ -4,7 +4,7 @@
 
 import { DeviceLostError } from "../gpu/errors.js";
 import type { AnimateDiffPipeline } from "./animatediff.js";
-import type { GenerationEvent } from "./events.js";
+import type { GenerationEvent, StepEvent } from "./events.js";
 import type { GenerateOptions } from "./options.js";
 
 /** What a run goes on with. */
@@ -12,6 +12,12 @@ export interface Reopened {
   readonly pipeline: AnimateDiffPipeline;
   /** In place of inputs that hold networks on the lost device. */
   readonly inputs?: Partial<GenerateOptions>;
+}
+
+/** What is read back after a step, while the device is there. */
+export interface RecoveryOptions {
+  /** Previews too: one that is read when it is asked for is lost with the device, and so is the run. Default false. */
+  readonly previews?: boolean;
 }
 
 /**
@@ -23,14 +29,15 @@ export async function* generateRecovering(
   pipeline: AnimateDiffPipeline,
   options: GenerateOptions,
   reopen: (lost: DeviceLostError, stepsDone: number) => Promise<Reopened>,
+  { previews = false }: RecoveryOptions = {},
 ): AsyncGenerator<GenerationEvent, void, undefined> {
   let { resume } = options;
   try {
     for await (const event of pipeline.generate(options)) {
       if (event.type === "step") {
-        const state = await event.state();
-        resume = state;
-        yield { ...event, state: () => Promise.resolve(state) };
+        const read = await readBack(event, previews);
+        resume = await read.state();
+        yield read;
       } else yield event;
     }
   } catch (error) {
@@ -38,4 +45,17 @@ export async function* generateRecovering(
     const again = await reopen(error, resume?.done ?? 0);
     yield* again.pipeline.generate({ ...options, ...again.inputs, ...(resume && { resume }) });
   }
+}
+
+/** A step that no longer needs its device. */
+async function readBack(event: StepEvent, previews: boolean): Promise<StepEvent> {
+  const state = await event.state();
+  const attention = await event.attention?.();
+  const preview = previews ? await event.preview() : undefined;
+  return {
+    ...event,
+    state: () => Promise.resolve(state),
+    ...(attention && { attention: () => Promise.resolve(attention) }),
+    ...(preview && { preview: () => Promise.resolve(preview) }),
+  };
 }

@@ -18,12 +18,16 @@ async function load(device: Device): Promise<AnimateDiffPipeline> {
   return (await loadPipeline(device, { model: await openFolder(fixturePath("tiny-a")), precision: "f32" })).pipeline;
 }
 
+async function framesOf(pipeline: AnimateDiffPipeline, run: GenerateOptions): Promise<FramesEvent> {
+  for await (const e of pipeline.generate(run)) if (e.type === "frames") return e;
+  throw new Error("no frames");
+}
+
 describe("generateRecovering", () => {
   it("goes on after the last finished step where the device is lost, to the same bits", async () => {
     const device = await testDevice();
     using second = await load(device);
-    let expected: FramesEvent | undefined;
-    for await (const e of second.generate(RUN)) if (e.type === "frames") expected = e;
+    const expected = await framesOf(second, RUN);
 
     using fragile = await openNodeDevice();
     using first = await load(fragile);
@@ -43,7 +47,30 @@ describe("generateRecovering", () => {
     }
     expect(told).toEqual([expect.stringMatching(/^the GPU device was lost/), 2]);
     expect(steps).toEqual([0, 1, 2, 3]);
-    expect(Buffer.compare(frames!.frames.rgba, expected!.frames.rgba)).toBe(0);
-    expect(frames!.latents).toEqual(expected!.latents);
+    expect(Buffer.compare(frames!.frames.rgba, expected.frames.rgba)).toBe(0);
+    expect(frames!.latents).toEqual(expected.latents);
+  });
+
+  it("has a step's preview and attention where the device is lost before they are asked for", async () => {
+    const run = { ...RUN, attentionTo: "circle" };
+    using second = await load(await testDevice());
+    const expected = await framesOf(second, run);
+    using fragile = await openNodeDevice();
+    using first = await load(fragile);
+    const told: number[] = [];
+    const reopen = (_: Error, done: number) => {
+      told.push(done);
+      return Promise.resolve({ pipeline: second });
+    };
+    let frames: FramesEvent | undefined;
+    for await (const e of generateRecovering(first, run, reopen, { previews: true })) {
+      if (e.type === "frames") frames = e;
+      if (e.type !== "step" || e.index !== 1) continue;
+      fragile.lose();
+      const [preview, attention] = [await e.preview(), await e.attention!()];
+      expect([preview.width, preview.height, preview.count]).toEqual([attention.width, attention.height, 2]);
+    }
+    expect(told).toEqual([2]);
+    expect(Buffer.compare(frames!.frames.rgba, expected.frames.rgba)).toBe(0);
   });
 });

@@ -25,6 +25,17 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     expect(await page.locator(".history .card .what").allInnerTexts()).toEqual([prompt]);
     expect(await axeViolations(page)).toEqual([]);
 
+    // A page that was picked while they turn stays, however busy the browser is.
+    const [picked, shown] = await page.evaluate(async () => {
+      const slider = document.querySelector<HTMLInputElement>(".filmstrip input")!;
+      const before = slider.value;
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+      for (const end = performance.now() + 125; performance.now() < end;); // a page's time
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return [before, slider.value];
+    });
+    expect(shown).toBe(picked);
+
     await page.getByText("Save", { exact: true }).click();
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: /^Animated PNG/ }).click();

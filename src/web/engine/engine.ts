@@ -147,7 +147,7 @@ export class Engine {
       emit({ type: "stage", stage: steps === 0 ? "text" : "denoise", fraction: 0 });
       return { pipeline: again, inputs: await guides(again) };
     };
-    for await (const event of generateRecovering(pipeline, run, reopen)) {
+    for await (const event of generateRecovering(pipeline, run, reopen, { previews: true })) {
       if (event.type === "frames") return event;
       if (event.type === "window") {
         emit({ type: "stage", stage: "denoise", fraction: event.done / event.count });

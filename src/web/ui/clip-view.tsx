@@ -9,20 +9,20 @@ import { enqueue } from "../state/jobs.js";
 import { change, settings } from "../state/settings.js";
 import { comparing, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
-import { autoplays, Canvas, Filmstrip, useFrames } from "./player.js";
+import { autoplays, Canvas, Transport, useFrames } from "./player.js";
 import { SaveMenu } from "./save-menu.js";
 import { duration } from "./words.js";
 
 export function ClipView({ clip }: { readonly clip: Clip }) {
   const frames = useFrames(clip);
   const index = useSignal(0);
-  const [playing, setPlaying] = useState(autoplays());
+  const playing = useSignal(autoplays());
   const [fps, setFps] = useState(Number(clip.recipe["fps"] ?? clip.settings.fps));
   useEffect(() => setFps(settings.value.fps), [settings.value.fps]);
   const { seconds: t } = clip;
   const total = t.load + t.text + t.denoise + t.decode;
   const turn = (by: number) => {
-    setPlaying(false);
+    playing.value = false;
     index.value = (index.value + by + clip.count) % clip.count;
   };
   return (
@@ -41,19 +41,13 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
         {frames && <Canvas frames={frames} fps={fps} playing={playing} index={index} label={clip.recipe.prompt} />}
       </div>
       <div class="under">
-        <div class="transport">
-          <IconButton
-            icon={playing ? "pause" : "play"}
-            label={playing ? "Pause" : "Play"}
-            onClick={() => setPlaying(!playing)}
-          />
-          {frames && <Filmstrip frames={frames} index={index} onPick={() => setPlaying(false)} />}
+        <Transport frames={frames} index={index} playing={playing}>
           <IconButton
             icon="expand"
             label="Fill the screen"
             onClick={() => void document.querySelector(".paper")?.requestFullscreen?.()}
           />
-        </div>
+        </Transport>
         <p class="caption">{clip.recipe.prompt}</p>
         <div class="doings">
           {frames && <SaveMenu clip={clip} frames={frames} fps={fps} index={index} />}

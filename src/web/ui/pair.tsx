@@ -1,18 +1,18 @@
 // Two clips beside each other, frame for frame, and the settings in which they differ.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import type { Clip } from "../state/history.js";
 import { settings } from "../state/settings.js";
 import { shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
-import { autoplays, Canvas, Filmstrip, useFrames } from "./player.js";
+import { autoplays, Canvas, Transport, useFrames } from "./player.js";
 
 /** Two clips, frame for frame. */
 export function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
   const index = useSignal(0);
   const other = useSignal(0);
-  const [playing, setPlaying] = useState(autoplays());
+  const playing = useSignal(autoplays());
   const [fa, fb] = [useFrames(a), useFrames(b)];
   // The second follows the first, so that both always show the same moment.
   useEffect(() => index.subscribe((i) => (other.value = Math.floor((i * b.count) / a.count))), [a.id, b.id]);
@@ -41,15 +41,9 @@ export function Pair({ a, b }: { readonly a: Clip; readonly b: Clip }) {
         ))}
       </div>
       <div class="under">
-        <div class="transport">
-          <IconButton
-            icon={playing ? "pause" : "play"}
-            label={playing ? "Pause" : "Play"}
-            onClick={() => setPlaying(!playing)}
-          />
-          {fa && <Filmstrip frames={fa} index={index} onPick={() => setPlaying(false)} />}
+        <Transport frames={fa} index={index} playing={playing}>
           <IconButton icon="close" label="One clip again" onClick={() => (shown.value = { kind: "clip", clip: a })} />
-        </div>
+        </Transport>
         {rows.length === 0 ? (
           <p class="muted small">Made with the same settings.</p>
         ) : (

@@ -1,10 +1,12 @@
 // A clip, played: a canvas that turns its pages, and below it the frames as a strip on which any can be picked.
 
-import type { Signal } from "@preact/signals";
+import { effect, type ReadonlySignal, type Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Frames } from "../../index.js";
 import { framesOf, type Clip } from "../state/history.js";
 import { say } from "../state/toasts.js";
+import { IconButton } from "./controls.js";
 
 /** Frame `index` as the canvas takes it; shares the clip's memory. */
 export function imageOf({ width, height, rgba }: Frames, index: number): ImageData {
@@ -19,11 +21,14 @@ export function autoplays(): boolean {
   return !still.matches;
 }
 
-/** The picture alone. `index` is written while playing, and read while paused. */
+/**
+ * The picture alone. `index` is written while playing, and read while paused. Where `playing` is a signal, it stops at once:
+ * with the next drawing it would turn another page after one was picked.
+ */
 export function Canvas(p: {
   readonly frames: Frames;
   readonly fps: number;
-  readonly playing: boolean;
+  readonly playing: boolean | ReadonlySignal<boolean>;
   readonly index: Signal<number>;
   readonly label: string;
   readonly soft?: boolean;
@@ -43,25 +48,48 @@ export function Canvas(p: {
       shown = i;
     };
     draw();
-    if (!playing) return index.subscribe(draw);
-    let request = 0;
-    const origin = performance.now() - (index.peek() / fps) * 1000;
-    const tick = (now: number) => {
-      const i = Math.floor(((now - origin) / 1000) * fps) % frames.count;
-      if (i !== shown) {
-        index.value = Math.max(0, i);
-        draw();
-      }
+    const play = () => {
+      let request = 0;
+      const origin = performance.now() - (index.peek() / fps) * 1000;
+      const tick = (now: number) => {
+        const i = Math.floor(((now - origin) / 1000) * fps) % frames.count;
+        if (i !== shown) {
+          index.value = Math.max(0, i);
+          draw();
+        }
+        request = requestAnimationFrame(tick);
+      };
       request = requestAnimationFrame(tick);
+      return () => cancelAnimationFrame(request);
     };
-    request = requestAnimationFrame(tick);
-    return () => cancelAnimationFrame(request);
+    return effect(() => ((typeof playing === "boolean" ? playing : playing.value) ? play() : index.subscribe(draw)));
   }, [frames, fps, playing, index]);
   return <canvas ref={ref} class={p.soft ? "picture soft" : "picture"} role="img" aria-label={p.label} />;
 }
 
+/** Play or pause, the filmstrip, and what else belongs to it. */
+export function Transport(p: {
+  readonly frames: Frames | undefined;
+  readonly index: Signal<number>;
+  readonly playing: Signal<boolean>;
+  readonly children: ComponentChildren;
+}) {
+  const { frames, index, playing } = p;
+  return (
+    <div class="transport">
+      <IconButton
+        icon={playing.value ? "pause" : "play"}
+        label={playing.value ? "Pause" : "Play"}
+        onClick={() => (playing.value = !playing.value)}
+      />
+      {frames && <Filmstrip frames={frames} index={index} onPick={() => (playing.value = false)} />}
+      {p.children}
+    </div>
+  );
+}
+
 /** All frames side by side; a slider lies over them. */
-export function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<number>; onPick(): void }) {
+function Filmstrip(p: { readonly frames: Frames; readonly index: Signal<number>; onPick(): void }) {
   const ref = useRef<HTMLCanvasElement>(null);
   const { frames } = p;
   useEffect(() => {
