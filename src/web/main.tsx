@@ -4,11 +4,10 @@ import "./styles/index.css";
 import { render } from "preact";
 import { App } from "./ui/app.js";
 import { openModels } from "./state/desk.js";
-import { engine, facts, gpu, openGpu } from "./state/engine.js";
+import { openGpu } from "./state/engine.js";
 import { loadHistory } from "./state/history.js";
-import { current } from "./state/jobs.js";
 import { keepTitle } from "./state/title.js";
-import { requestOf } from "./state/request.js";
+import { preload } from "./state/preload.js";
 import { settings } from "./state/settings.js";
 import { fromLink } from "./state/share.js";
 
@@ -24,9 +23,4 @@ addEventListener("hashchange", () => {
 });
 
 await Promise.all([openGpu(), openModels(), loadHistory()]);
-if (gpu.value.state === "ready" && !current.value)
-  try {
-    facts.value = await engine.call("load", requestOf(settings.value, false));
-  } catch {
-    // Said when a clip is asked for, with the reason.
-  }
+await preload();

@@ -51,6 +51,18 @@ describe.skipIf(skipped)("studio under bad conditions", { timeout: 300_000 }, ()
     expect(await page.title()).toBe("Kineograph Studio");
     await close();
   });
+
+  it("loads anew when the device is lost while it loads", async () => {
+    const { page, close } = await studio.open();
+    await page.goto(linkTo(studio.address, { ...SMALL, prompt: "a red star growing at sunset" }));
+    await page.reload();
+    await page.getByRole("button", { name: "Generate" }).click();
+    await page.getByText(/^Loading the/).waitFor();
+    await loseAdapter(page);
+    await again(page).waitFor();
+    await page.getByRole("button", { name: "Another seed" }).waitFor();
+    await close();
+  });
 });
 
 /** Makes the page take itself for hidden, or shown. */

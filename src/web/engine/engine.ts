@@ -60,7 +60,7 @@ export class Engine {
 
   /** Loads a model unless it is the one loaded. */
   load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<ModelFacts> {
-    return this.#inTurn(async () => (await this.#load(request, emit, signal)).facts);
+    return this.#inTurn(async () => (await this.#loadRecovering(request, emit, signal)).facts);
   }
 
   run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
@@ -68,7 +68,7 @@ export class Engine {
       signal.throwIfAborted();
       const start = performance.now();
       const warning = await chooseKernels((await this.device()).device, this.sources, request, emit, signal);
-      const { loaded, facts } = await this.#load(request, emit, signal);
+      const { loaded, facts } = await this.#loadRecovering(request, emit, signal);
       const load = (performance.now() - start) / 1000;
       emit({ type: "model", facts });
       try {
@@ -117,6 +117,18 @@ export class Engine {
   async #load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
     const { device } = await this.device();
     return this.#model.load(device, request, () => this.sources.open(request.choice, signal), emit, signal);
+  }
+
+  /** The same before a run: once more where the device is lost meanwhile. */
+  async #loadRecovering(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
+    try {
+      return await this.#load(request, emit, signal);
+    } catch (error) {
+      if (!(error instanceof DeviceLostError)) throw error;
+      const again = await this.#load(request, emit, signal);
+      emit({ type: "reopened", steps: 0 });
+      return again;
+    }
   }
 
   async #follow(

@@ -187,7 +187,8 @@ async function unlessDeaf(answer: Promise<RunResult>, stop: AbortSignal): Promis
   }
 }
 
-function follow(job: Job, event: RunEvent): void {
+/** Shows what the engine tells of a job. */
+export function follow(job: Job, event: RunEvent): void {
   if (job.state.peek() !== "running") return;
   const now = job.progress.peek();
   switch (event.type) {
