@@ -79,12 +79,18 @@ it("asks the engine for the bundled LoRA only with the bundled model", () => {
 
 it("draws a recipe's path again, and asks for it where the bundled network goes with the model", () => {
   const { settings } = s.fromRecipe(
-    { prompt: "x", control: ["models/shapes/control-blob=a drawn path:0.8"], controlPath: ["0.1,0.2,0", "1,1,1"] },
+    {
+      prompt: "x",
+      control: ["models/shapes/control-blob=a drawn path:0.8"],
+      controlPath: ["0.1,0.2,0", "1,1,1"],
+      controlGuess: true,
+    },
     [],
   );
   expect(settings).toMatchObject({ control: "path", controlScale: 0.8 });
   expect(s.requestOf(settings, false).control).toMatchObject({
     id: "shapes/control-blob",
+    guess: true,
     guide: {
       kind: "path",
       points: [

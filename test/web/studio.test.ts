@@ -140,6 +140,7 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     await page.getByText("Points", { exact: true }).click();
     await page.getByLabel("From top of point 1").fill("75");
     await page.getByLabel("From top of point 1").blur();
+    await page.getByLabel("Detail").selectOption("guess");
     expect(await axeViolations(page)).toEqual([]);
     await page.getByRole("button", { name: "Generate" }).click();
     await page.getByRole("img", { name: prompt, exact: true }).waitFor();
@@ -147,7 +148,7 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: /^Animated PNG/ }).click();
     const recipe = await readRecipe(new Uint8Array(readFileSync(await (await download).path())));
-    expect(recipe["control"]).toEqual(["models/shapes/control-blob=a drawn path:1"]);
+    expect(recipe).toMatchObject({ control: ["models/shapes/control-blob=a drawn path:1"], controlGuess: true });
     expect((recipe["controlPath"] as string[])[0]).toMatch(/^0\.25,0\.75,0$/);
     expect(errors).toEqual([]);
     await close();

@@ -111,14 +111,14 @@ async function openAdapter(
 }
 
 /** A control's pictures with what is said of them. */
-function controlOf({ guide, scale, start, end }: Control, size: RunRequest["options"]) {
+function controlOf({ guide, scale, start, end, guess }: Control, size: RunRequest["options"]) {
   const frames =
     guide.kind === "path"
       ? discFrames(guide.points, guide.size, size)
       : guide.made === "as they are"
         ? guide.frames
         : preprocess(guide.frames, { name: guide.made });
-  return { frames, ...(guide.kind === "keys" && { at: guide.at }), scale, start, end };
+  return { frames, ...(guide.kind === "keys" && { at: guide.at }), scale, start, end, guess };
 }
 
 /** The same for a plan, on its pipeline's device, where no weights are read. */
@@ -143,6 +143,7 @@ export async function plannedGuides(
           scale: control.scale,
           start: control.start,
           end: control.end,
+          guess: control.guess,
         },
       ],
     }),

@@ -112,6 +112,8 @@ export interface Control {
   /** The part of the steps in which it acts, 0 … 1. */
   readonly start: number;
   readonly end: number;
+  /** ControlNet's guess mode. */
+  readonly guess: boolean;
   /** A picture for each frame, or one for all; one for each of the frames `at`; or a path that a disc of this size takes. */
   readonly guide:
     | { readonly kind: "pictures"; readonly frames: Frames; readonly made: Making }

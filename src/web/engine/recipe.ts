@@ -47,12 +47,13 @@ export function recipeOf(run: {
 }
 
 /** As the command line says it; a drawn path also in numbers, by which the page draws it again. */
-function controlRecipe({ id, name, guide, ...span }: Control, nameOf: (id: string) => string): Partial<Recipe> {
+function controlRecipe({ id, name, guide, guess, ...span }: Control, nameOf: (id: string) => string): Partial<Recipe> {
   const model = id === BUNDLED_CONTROL ? "models/shapes/control-blob" : nameOf(id);
   const made = guide.kind === "path" || guide.made === "as they are" ? "" : `@${guide.made}`;
   const at = guide.kind === "keys" ? `@${guide.at.join(",")}` : "";
   return {
     control: [`${model}=${name}${made}${at}:${spanText(span)}`],
+    ...(guess && { controlGuess: true }),
     ...(guide.kind === "path" && {
       controlPath: guide.points.map((p) => `${p.x},${p.y},${p.t}`),
       controlDisc: guide.size,

@@ -63,6 +63,8 @@ export interface Settings {
   /** The part of the steps in which it acts, 0 … 1. */
   readonly controlStart: number;
   readonly controlEnd: number;
+  /** ControlNet's guess mode. */
+  readonly controlGuess: boolean;
   /** What is made of given pictures first. */
   readonly controlMade: Making;
   /** The frames that given pictures stand for. */
@@ -124,6 +126,7 @@ export const DEFAULTS: Settings = {
   controlScale: 1,
   controlStart: 0,
   controlEnd: 1,
+  controlGuess: false,
   controlMade: "as they are",
   keyFrames: [0],
   controlPath: [],

@@ -72,8 +72,14 @@ export function plannedRequest(s: Settings, encoder: string | undefined): RunReq
 }
 
 /** The network that the clip is guided by. */
-export function networkOf(s: Settings): Pick<Control, "id" | "scale" | "start" | "end"> {
-  return { id: s.controlModel, scale: s.controlScale, start: s.controlStart, end: s.controlEnd };
+export function networkOf(s: Settings): Omit<Control, "name" | "guide"> {
+  return {
+    id: s.controlModel,
+    scale: s.controlScale,
+    start: s.controlStart,
+    end: s.controlEnd,
+    guess: s.controlGuess && controlIn(s) !== "keys",
+  };
 }
 
 /** What a drawn path asks for; given pictures are read when the run begins. */

@@ -91,6 +91,18 @@ export function Follow() {
               onChange={set("controlDisc")}
             />
           )}
+          {s.control !== "keys" && (
+            <Choice
+              label="Detail"
+              tip="In guess mode fine detail is followed gently, and under guidance only what the sentence asks for is controlled: for sentences that say little. It is ControlNet's: T2I-Adapters have none."
+              value={s.controlGuess ? "guess" : "trained"}
+              options={[
+                ["trained", "as trained"],
+                ["guess", "gently (guess mode)"],
+              ]}
+              onChange={(value) => change({ controlGuess: value === "guess" })}
+            />
+          )}
           <Span
             start={s.controlStart}
             end={s.controlEnd}
