@@ -51,6 +51,11 @@ async function text(stream: NodeJS.ReadableStream): Promise<string> {
   return all;
 }
 
+/** The cause among the complaints of a program: what follows the first is its consequence. */
+function firstLine(complaint: string): string {
+  return complaint.split(/[\r\n]+/).find((line) => line.trim() !== "") ?? "it gave no reason";
+}
+
 /** A name that ffmpeg takes for a file, whatever characters it begins with. */
 const fileUrl = (path: string) => `file:${path}`;
 
@@ -200,18 +205,24 @@ async function* pieces(stream: NodeJS.ReadableStream, size: number): AsyncGenera
 export type VideoFormat = "mp4" | "webm";
 
 /** What makes the picture hardly differ from the frames; 4:2:0, as players want it. */
-const ENCODERS: Readonly<Record<VideoFormat, readonly string[]>> = {
-  mp4: ["-c:v", "libx264", "-crf", "14", "-preset", "slow", "-movflags", "+faststart"],
-  webm: ["-c:v", "libvpx-vp9", "-crf", "18", "-b:v", "0", "-row-mt", "1"],
+const ENCODERS: Readonly<Record<VideoFormat, { readonly name: string; readonly args: readonly string[] }>> = {
+  mp4: { name: "libx264", args: ["-crf", "14", "-preset", "slow", "-movflags", "+faststart"] },
+  webm: { name: "libvpx-vp9", args: ["-crf", "18", "-b:v", "0", "-row-mt", "1"] },
 };
 
-/** @throws PictureError where ffmpeg is not on PATH */
-export async function findFfmpeg(what: string): Promise<void> {
-  const child = await start("ffmpeg", ["-version"], what);
+/** @throws PictureError where ffmpeg is not on PATH, or was built without what encodes this format */
+export async function findEncoder(what: string, format: VideoFormat): Promise<void> {
+  const { name } = ENCODERS[format];
+  const child = await start("ffmpeg", ["-hide_banner", "-h", `encoder=${name}`], what);
   const closed = once(child, "close");
-  child.stdout.resume();
   child.stderr.resume();
+  const out = await text(child.stdout);
   await closed;
+  // ffmpeg ends well also where it does not know the name.
+  if (!out.includes(`Encoder ${name} `))
+    throw new PictureError(
+      `${what} takes ffmpeg with ${name}, and the one on PATH was built without it; install one that has it, or use .png or .webp`,
+    );
 }
 
 /** A clip as an H.264 or VP9 video; texts become comments `keyword text`. @throws PictureError, or the signal's reason */
@@ -243,7 +254,9 @@ export async function encodeVideo(
       "-y",
       ...raw,
       ...colours,
-      ...ENCODERS[format],
+      "-c:v",
+      ENCODERS[format].name,
+      ...ENCODERS[format].args,
       ...comments,
       "-f",
       format,
@@ -258,12 +271,13 @@ export async function encodeVideo(
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
     for (let i = 0; i < count && child.exitCode === null && child.stdin.writable; i++)
-      if (!child.stdin.write(frameOf(clip, i).rgba)) await Promise.race([once(child.stdin, "drain"), closed]);
+      // Where ffmpeg gives up, the pipe breaks first; why is told by what it says until it has closed.
+      if (!child.stdin.write(frameOf(clip, i).rgba))
+        await Promise.race([once(child.stdin, "drain").catch(() => closed), closed]);
     child.stdin.end();
     const [status] = await closed;
     options.signal?.throwIfAborted();
-    if (status !== 0)
-      throw new PictureError(`ffmpeg cannot write .${format}: ${(await complaint).trim().split("\n").at(-1)!}`);
+    if (status !== 0) throw new PictureError(`ffmpeg cannot write .${format}: ${firstLine(await complaint)}`);
   } finally {
     options.signal?.removeEventListener("abort", abort);
     child.kill("SIGKILL");

@@ -1,13 +1,13 @@
 // Writing results to disk (Node only): whole or not at all. Data goes to a temporary file beside its place, which then takes
-// the name; a failure, an abort or the end of the process removes it.
+// the name; a failure, an abort or the end of the process removes it. A folder of frames changes in one go likewise.
 
-import { rmSync } from "node:fs";
-import { access, constants, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { access, constants, mkdir, mkdtemp, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, extname, join } from "node:path";
 import { encodeApng } from "./apng.js";
 import { messageOf } from "./errors.js";
 import { checkClip, frameOf, type Clip } from "./frames.js";
-import { encodeVideo, findFfmpeg, type VideoFormat } from "./ffmpeg.js";
+import { encodeVideo, findEncoder, type VideoFormat } from "./ffmpeg.js";
 import { encodeGif } from "./gif.js";
 import { encodePng } from "./png.js";
 import { recipeTexts, type Recipe } from "./recipe.js";
@@ -72,11 +72,11 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** Fails early where what writes this format is missing: the package sharp, the program ffmpeg. @throws OutputError */
+/** Fails early where what writes this format is missing: the package sharp, the program ffmpeg or its encoder. @throws OutputError */
 export async function checkWriter(path: string): Promise<void> {
   const format = outputFormat(path);
   if (format === "webp") await loadSharp(`writing ${path}`).catch(asOutputError);
-  if (format === "mp4" || format === "webm") await findFfmpeg(`writing ${path}`).catch(asOutputError);
+  if (format === "mp4" || format === "webm") await findEncoder(`writing ${path}`, format).catch(asOutputError);
 }
 
 function asOutputError(error: unknown): never {
@@ -206,21 +206,47 @@ async function writeFrames(
   options: WriteOptions,
 ): Promise<void> {
   await checkWritable(folder);
-  const created: string[] = [];
+  const made = await mkdtemp(join(folder, ".frames-")).catch((error: unknown) => {
+    throw explain(folder, error);
+  });
+  const remove = (): void => rmSync(made, { recursive: true, force: true });
+  process.once("exit", remove);
   try {
-    const there = new Set(await readdir(folder));
     for (let i = 0; i < clip.count; i++) {
       options.signal?.throwIfAborted();
-      const path = join(folder, frameName(i));
-      await writeAtomically(path, await encodePng(frameOf(clip, i), texts), options);
-      if (!there.has(frameName(i))) created.push(path);
+      const name = frameName(i);
+      await writeData(join(folder, name), join(made, name), await encodePng(frameOf(clip, i), texts), options);
     }
-    for (const name of there) {
-      const index = /^frame-(\d{4,})\.png$/.exec(name)?.[1];
-      if (index !== undefined && Number(index) >= clip.count) await rm(join(folder, name));
+    options.signal?.throwIfAborted();
+    replaceFrames(folder, made, clip.count);
+  } finally {
+    process.off("exit", remove);
+    remove();
+  }
+}
+
+/** The frames in `made` take the place of all those in `folder`: nothing else runs meanwhile, and what fails is undone. */
+function replaceFrames(folder: string, made: string, count: number): void {
+  const old = join(made, "old");
+  const moved: (readonly [from: string, to: string])[] = [];
+  const move = (from: string, to: string): void => {
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      throw explain(to, error);
     }
+    moved.push([from, to]);
+  };
+  try {
+    mkdirSync(old);
+    for (const entry of readdirSync(folder, { withFileTypes: true })) {
+      const index = /^frame-(\d{4,})\.png$/.exec(entry.name)?.[1];
+      if (index === undefined || entry.name !== frameName(Number(index)) || entry.isDirectory()) continue;
+      move(join(folder, entry.name), join(old, entry.name));
+    }
+    for (let i = 0; i < count; i++) move(join(made, frameName(i)), join(folder, frameName(i)));
   } catch (error) {
-    for (const path of created) await rm(path, { force: true });
+    for (const [from, to] of moved.toReversed()) renameSync(to, from);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 // WebP by sharp, MP4 and WebM by ffmpeg: written, read again, recipe inside, nothing left behind.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -87,6 +87,35 @@ describe("what is missing is said in one sentence", () => {
     } finally {
       process.env["PATH"] = path;
     }
+  });
+
+  it.skipIf(process.platform === "win32")("an encoder, before and while writing", async () => {
+    const path = process.env["PATH"];
+    const bin = mkdtempSync(join(dir, "bin-"));
+    // As a build without libx264 does: the reason, and an end before anything is read.
+    writeFileSync(
+      join(bin, "ffmpeg"),
+      `#!/bin/sh\ncase "$*" in *-h*encoder=libx264*) exit 0;; esac\necho "Unknown encoder 'libx264'" >&2\necho "Encoder not found" >&2\nexit 8\n`,
+      { mode: 0o755 },
+    );
+    process.env["PATH"] = `${bin}:${path}`;
+    try {
+      await expect(checkWriter(join(dir, "e.mp4"))).rejects.toThrow(
+        /e\.mp4 takes ffmpeg with libx264, .*; install one that has it, or use \.png or \.webp/,
+      );
+      // Larger than a pipe holds: the rest is written to one that broke.
+      await expect(writeClip(join(dir, "e.mp4"), soft(512, 512, 4), { fps: 8 })).rejects.toThrow(
+        "ffmpeg cannot write .mp4: Unknown encoder 'libx264'",
+      );
+      expect(readdirSync(dir).filter((f) => f.includes("e.mp4"))).toEqual([]);
+    } finally {
+      process.env["PATH"] = path;
+    }
+  });
+
+  it.skipIf(!ffmpeg)("finds the encoders that are there", async () => {
+    await checkWriter(join(dir, "f.mp4"));
+    await checkWriter(join(dir, "f.webm"));
   });
 
   it.skipIf(!ffmpeg)("odd sizes", async () => {

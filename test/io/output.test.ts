@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -121,6 +122,32 @@ describe("writeClip", () => {
     const third = readFileSync(join(folder, "frame-0002.png"));
     expect(decodePng(third).rgba).toEqual(frameOf(clip, 2).rgba);
     expect(await readRecipe(third)).toEqual({ prompt: "x" });
+  });
+
+  it("leaves a folder of frames as it was, when stopped in between or where a frame finds no place", async () => {
+    const folder = `${join(dir, "kept")}/`;
+    await writeClip(folder, movingSquare(24, 16, 6), { fps: 8 });
+    const before = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name))] as const);
+    const unchanged = () => {
+      expect(readdirSync(folder)).toEqual(before.map(([name]) => name));
+      for (const [name, bytes] of before) expect(readFileSync(join(folder, name)).equals(bytes), name).toBe(true);
+    };
+    const large = movingSquare(32, 32, 8);
+    let looks = 0;
+    const signal = {
+      throwIfAborted() {
+        if (++looks > 7) throw new Error("stopped");
+      },
+    } as AbortSignal;
+    await expect(writeClip(folder, large, { fps: 8, signal })).rejects.toThrow("stopped");
+    unchanged();
+    mkdirSync(join(folder, "frame-0006.png"));
+    await expect(writeClip(folder, large, { fps: 8 })).rejects.toThrow(/frame-0006\.png/);
+    rmdirSync(join(folder, "frame-0006.png"));
+    unchanged();
+    await writeClip(folder, large, { fps: 8 });
+    expect(readdirSync(folder)).toEqual(Array.from({ length: 8 }, (_, i) => frameName(i)));
+    expect(decodePng(readFileSync(join(folder, "frame-0006.png"))).rgba).toEqual(frameOf(large, 6).rgba);
   });
 
   it("removes the frames of an interrupted run", async () => {
