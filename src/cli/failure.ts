@@ -12,14 +12,24 @@ export class Interrupted extends Error {
   override readonly name = "Interrupted";
   readonly signal: "SIGINT" | "SIGTERM";
   readonly status: number;
+  /** What there is of the work, and how to go on. */
+  readonly kept: string | undefined;
 
-  /** `kept` says what there is of the work. */
   constructor(signal: "SIGINT" | "SIGTERM", kept?: string) {
     const how = signal === "SIGINT" ? "interrupted" : "terminated";
     super(kept === undefined ? `${how}; nothing was written` : `${how} ${kept}`);
     this.signal = signal;
+    this.kept = kept;
     this.status = signal === "SIGINT" ? 130 : 143;
   }
+}
+
+const notes = new WeakMap<Error, string>();
+
+/** `error`, of which `note` will be told after its own message: what whoever threw it could not know. */
+export function withNote(error: Error, note: string): Error {
+  notes.set(error, note);
+  return error;
 }
 
 /** The exit status of what was thrown. */
@@ -35,10 +45,11 @@ export function messageOf(error: unknown, verbose: boolean): string | undefined 
   if (error instanceof CommanderError) return undefined;
   if (error instanceof Interrupted) return `kineograph: ${error.message}`;
   if (!(error instanceof Error)) return `kineograph: ${String(error)}`;
-  if (!verbose) return `kineograph: ${explain(error)}`;
+  const note = notes.get(error);
+  if (!verbose) return `kineograph: ${explain(error)}${note === undefined ? "" : `. ${note}`}`;
   let text = `kineograph: ${error.stack ?? error.message}`;
   for (let e = error.cause; e instanceof Error; e = e.cause) text += `\ncaused by: ${e.stack ?? e.message}`;
-  return text;
+  return note === undefined ? text : `${text}\n${note}`;
 }
 
 /** Node's own file errors in words. */

@@ -2,7 +2,7 @@
 
 import { Interrupted } from "./failure.js";
 
-/** Runs `body` with a signal that aborts on SIGINT or SIGTERM. */
+/** Runs `body` with a signal that aborts on SIGINT or SIGTERM; what is finished all the same is finished. */
 export async function interruptible<R>(body: (signal: AbortSignal) => Promise<R>): Promise<R> {
   const controller = new AbortController();
   const listen = (signal: "SIGINT" | "SIGTERM") => () => {
@@ -14,9 +14,7 @@ export async function interruptible<R>(body: (signal: AbortSignal) => Promise<R>
   process.on("SIGINT", handlers.SIGINT);
   process.on("SIGTERM", handlers.SIGTERM);
   try {
-    const result = await body(controller.signal);
-    controller.signal.throwIfAborted();
-    return result;
+    return await body(controller.signal);
   } finally {
     process.off("SIGINT", handlers.SIGINT);
     process.off("SIGTERM", handlers.SIGTERM);

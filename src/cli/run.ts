@@ -4,6 +4,8 @@
 import type { Device } from "../gpu/device.js";
 import type { DeviceLostError } from "../gpu/errors.js";
 import type { Choices } from "../gpu/tuning.js";
+import { messageOf } from "../io/errors.js";
+import type { Recipe } from "../io/recipe.js";
 import type { VideoSource } from "../io/video.js";
 import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js";
 import { generateRecovering } from "../pipelines/recovery.js";
@@ -126,43 +128,57 @@ export async function perform(
   session: Session,
   prompt: string,
   a: RunArguments,
-  { targets, video, preview, keeper }: Prepared,
+  prepared: Prepared,
   terminal: Terminal,
   signal: AbortSignal,
   start: number,
 ): Promise<Produced> {
-  const { paths, info } = session;
+  const { video, preview, keeper } = prepared;
   session.device.resetCounts();
   if (a.resume !== undefined) terminal.say(`resume    ${keeper.beginning}`);
   const onStep = async (event: StepEvent) => {
-    await keeper.step(event);
+    await keeper.step(event, (text) => terminal.warn(text));
     if (preview) await preview.write(enlarged(await event.preview(), PREVIEW_SCALE), { fps: a.fps, signal });
   };
-  const second = new SecondDevice();
+  using second = new SecondDevice();
   const reopen = async (lost: DeviceLostError, done: number) => {
     terminal.warn(`${lost.message.replace(/;.*/, "")}; opening it again, to go on after step ${done}`);
     return second.open(session.device.tuning.choices, a, terminal, signal);
   };
-  using _ = second;
-  const watched = { resume: keeper.resumed, onStep, reopen };
-  const result = await render(session, prompt, a, video, terminal, signal, watched).catch(async (error: unknown) => {
+  try {
+    const watched = { resume: keeper.resumed, onStep, reopen };
+    const result = await render(session, prompt, a, video, terminal, signal, watched);
+    const encodeStart = performance.now();
+    terminal.refresh("encode", 0);
+    const { paths, info } = session;
+    const device = second.session?.device ?? session.device;
+    const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
+    const written = await write(result, a, prepared, recipe, signal);
+    const encodeSeconds = elapsed(encodeStart);
+    terminal.done("encode", encodeSeconds);
+    await keeper.done().catch((error: unknown) => {
+      terminal.warn(`the clip is written; its state can be removed, which failed: ${messageOf(error)}`);
+    });
+    const output = written[0] ?? "";
+    const report = reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info });
+    return { report, written };
+  } catch (error) {
     throw await keeper.stopped(error);
-  });
-  const device = second.session?.device ?? session.device;
-  const encodeStart = performance.now();
-  terminal.refresh("encode", 0);
-  const recipe = recipeOf({ result, a, paths, info, precision: precisionOf(a, device) });
+  }
+}
+
+/** Writes a run's results; the paths of the clips. */
+async function write(
+  result: FramesEvent,
+  a: RunArguments,
+  { targets }: Prepared,
+  recipe: Recipe,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const written: string[] = [];
   for (const target of targets) written.push(await target.write(result.frames, { fps: a.fps, recipe, signal }));
   if (a.latentsOut !== undefined) await writeLatents(a.latentsOut, result, signal);
-  await keeper.done();
-  const encodeSeconds = elapsed(encodeStart);
-  terminal.done("encode", encodeSeconds);
-  const output = written[0] ?? "";
-  return {
-    report: reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info }),
-    written,
-  };
+  return written;
 }
 
 /** What a run goes on with when its device is lost. */

@@ -1,7 +1,7 @@
 // kineograph generate, run in this process on a tiny model: what it prints, what it writes, and what it leaves when it fails
 // or is interrupted.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -147,6 +147,29 @@ describe("kineograph generate", () => {
     expect(stdout).toBe("");
     expect(readdirSync(folder)).toEqual(["a.png.resume"]);
     expect(process.listenerCount("SIGINT")).toBe(0);
+  });
+
+  it("goes on with a run whose file could not be written, and refuses the state to another run", async () => {
+    const run = kineograph("generate", "a star", ...SMALL, "-o", at("a.png"));
+    await vi.waitUntil(() => stderr.includes("adapter "), { timeout: 60_000, interval: 1 });
+    mkdirSync(at("a.png"));
+    const { status, message } = await run;
+    expect([status, message]).toEqual([
+      1,
+      expect.stringMatching(
+        /^kineograph: cannot write \S+: .*\. The run stopped after step 2; the same command with --resume .*a\.png\.resume goes on/,
+      ),
+    ]);
+    rmdirSync(at("a.png"));
+    const resume = ["-o", at("a.png"), "--resume", at("a.png.resume")];
+    expect(await kineograph("generate", "a star", ...SMALL, "--steps", "3", ...resume)).toEqual({
+      status: 1,
+      message: expect.stringMatching(/its steps was 2, now it is 3; [^.;]*without it$/) as string,
+    });
+    expect(await kineograph("generate", "a star", ...SMALL, ...resume)).toEqual({ status: 0, message: "" });
+    expect(readdirSync(folder)).toEqual(["a.png"]);
+    await kineograph("generate", "a star", ...SMALL, "-o", at("b.png"));
+    expect(readFileSync(at("b.png")).equals(readFileSync(at("a.png")))).toBe(true);
   });
 
   it.each([
