@@ -126,6 +126,7 @@ export { chunksOf, encodePrompt, tokenizePrompt, type PromptParts, type PromptSt
 export type { ModelSources } from "./pipelines/model-files.js";
 export type { AttentionMap } from "./pipelines/attention-maps.js";
 export {
+  modelLimits,
   planPipeline,
   type Plan,
   type PlannedControl,

@@ -14,7 +14,7 @@ import { FrameDecoder } from "./frame-decoder.js";
 import { FrameEncoder } from "./frame-encoder.js";
 import { LatentSlots } from "./latents.js";
 import { openModel, type ModelFiles, type ModelSources } from "./model-files.js";
-import type { GenerateOptions, Settings } from "./options.js";
+import type { GenerateOptions, ModelLimits, Settings } from "./options.js";
 import type { PromptTokenizer } from "./prompt-chunks.js";
 import type { TextExtras } from "./record-text.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -83,6 +83,14 @@ export async function planPipeline(
   });
 }
 
+/** What a model can be asked for, by the headers of its files: no weights are read. @throws as planPipeline */
+export function modelLimits(what: PlannedModel): Promise<ModelLimits> {
+  return withNetworks(what, (configs, how) => {
+    using device = Device.dry();
+    return imagined(device, configs, how, false).pipeline.limits;
+  });
+}
+
 /** Files of a model, or the published sizes, and how it is to be stored. */
 export type PlannedModel = Pick<PlanOptions, "precision" | "storage"> &
   (ModelSources | { readonly model: "sd15"; readonly motion?: undefined });
@@ -141,6 +149,46 @@ export function planOn(
   return new PlannedRun(device, configs, options, how).finish();
 }
 
+/** A model without weights, on a device that executes nothing. */
+function imagined(
+  device: Device,
+  configs: ModelConfigs,
+  {
+    precision = "f16",
+    storage = { weights: precision },
+    weights,
+    tokenizer,
+    motionNorm = "joint",
+    motionName,
+  }: Omit<PlanOptions, "capabilities">,
+  encoder: boolean,
+): { readonly models: BuiltModels; readonly pipeline: AnimateDiffPipeline } {
+  const models = buildModels(device, configs, {
+    storage,
+    encoder,
+    ...(weights && { unetWeights: weights.unet, imageWeights: weights.image }),
+  });
+  const pipeline = new AnimateDiffPipeline({
+    device,
+    dtype: precision,
+    tokenizer: tokenizer ?? wordless(models.text.config.maxPositions),
+    text: models.text,
+    unet: models.unet,
+    vae: models.vae,
+    scheduler: {},
+    maxFrames: models.maxFrames,
+    motionNorm,
+    motionName,
+    imageEncoder: models.imageEncoder && {
+      name: motionName ?? "the motion modules' file",
+      model: models.imageEncoder,
+      store: models.stores.image,
+    },
+    dispose: () => undefined,
+  });
+  return { models, pipeline };
+}
+
 /** A run's stages, recorded in their order. */
 class PlannedRun {
   readonly #device: Device;
@@ -160,48 +208,20 @@ class PlannedRun {
     device: Device,
     configs: ModelConfigs,
     options: GenerateOptions,
-    {
-      precision = "f16",
-      storage = { weights: precision },
-      weights,
-      tokenizer,
-      motionNorm = "joint",
-      motionName,
-    }: Omit<PlanOptions, "capabilities">,
+    how: Omit<PlanOptions, "capabilities">,
     encoder = false,
   ) {
     this.#device = device;
     this.#video = options.video !== undefined;
-    const models = buildModels(device, configs, {
-      storage,
-      encoder: encoder || this.#video,
-      ...(weights && { unetWeights: weights.unet, imageWeights: weights.image }),
-    });
+    const { models, pipeline } = imagined(device, configs, how, encoder || this.#video);
     this.#models = models;
-    this.#pipeline = new AnimateDiffPipeline({
-      device,
-      dtype: precision,
-      tokenizer: tokenizer ?? wordless(models.text.config.maxPositions),
-      text: models.text,
-      unet: models.unet,
-      vae: models.vae,
-      scheduler: {},
-      maxFrames: models.maxFrames,
-      motionNorm,
-      motionName,
-      imageEncoder: models.imageEncoder && {
-        name: motionName ?? "the motion modules' file",
-        model: models.imageEncoder,
-        store: models.stores.image,
-      },
-      dispose: () => undefined,
-    });
+    this.#pipeline = pipeline;
     this.#settings = this.#pipeline.settle(options);
     this.#scheduler = this.#pipeline.scheduler(this.#settings);
     this.#stage("load", () => {
       // In the order in which they are loaded.
       for (const key of ["text", "vae", "image", "unet"] as const) {
-        models.stores[key].pretend(weights?.[key]);
+        models.stores[key].pretend(how.weights?.[key]);
         device.trim();
         void models.stores[key].rest();
       }

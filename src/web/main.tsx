@@ -3,9 +3,10 @@
 import "./styles/index.css";
 import { render } from "preact";
 import { App } from "./ui/app.js";
-import { openModels } from "./state/desk.js";
+import { openModels, settleModels } from "./state/desk.js";
 import { openGpu } from "./state/engine.js";
 import { loadHistory } from "./state/history.js";
+import { keepLimits } from "./state/limits.js";
 import { keepTitle } from "./state/title.js";
 import { preload } from "./state/preload.js";
 import { settings } from "./state/settings.js";
@@ -19,8 +20,10 @@ addEventListener("hashchange", () => {
   const linked = fromLink(location.hash);
   if (!linked) return;
   settings.value = linked;
+  settleModels();
   history.replaceState(null, "", location.pathname + location.search);
 });
 
 await Promise.all([openGpu(), openModels(), loadHistory()]);
+keepLimits();
 await preload();

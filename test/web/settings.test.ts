@@ -2,11 +2,12 @@
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import * as defaults from "../../src/web/state/defaults.js";
+import * as names from "../../src/web/state/names.js";
 import * as request from "../../src/web/state/request.js";
 import * as restore from "../../src/web/state/restore.js";
 import * as share from "../../src/web/state/share.js";
 
-const s = { ...defaults, ...request, ...restore, ...share };
+const s = { ...defaults, ...names, ...request, ...restore, ...share };
 
 beforeAll(() => {
   Object.assign(globalThis, { location: new URL("http://localhost/studio/?a=1") });
@@ -26,7 +27,7 @@ it("goes through a share link unchanged", () => {
     guidance: 2.5,
     scheduler: "euler" as const,
   };
-  const link = s.shareLink(wanted);
+  const link = s.shareLink(wanted, []);
   expect(link).toMatch(/^http:\/\/localhost\/studio\/\?a=1#s=/);
   expect(s.fromLink(new URL(link).hash)).toEqual(wanted);
   expect(s.fromLink("#s=%7Bnot json")).toBeUndefined();
@@ -61,7 +62,10 @@ it("restores a recipe of the command line, naming what is not here", () => {
   expect(settings).toMatchObject({
     model: "m1",
     motion: "",
-    loras: [{ id: "l1", weight: 0.8 }],
+    loras: [
+      { id: "shapes/lcm-lora", weight: 1 }, // for when the bundled model is chosen again
+      { id: "l1", weight: 0.8 },
+    ],
     seed: "9007199254740993",
     width: 512,
     height: 384,
@@ -141,7 +145,47 @@ it("takes of lists from outside only entries of the right form", () => {
   expect(s.settingsFrom(odd)).toEqual({
     ...s.DEFAULTS,
     travel: [{ frame: 3, text: "y" }],
-    loras: [],
     keyFrames: [0],
   });
+});
+
+it("names the options of the command line that the page does not have, and its own default for pictures not", () => {
+  const recipe = { prompt: "x", betaEnd: 0.014, vaeTiling: true, control: ["a=b.png:1", "c=d.png:1"] };
+  const left = ["--vae-tiling", "--beta-end", "--control but for the first", "a"];
+  expect(s.fromRecipe(recipe, []).missing).toEqual(left);
+  expect(s.fromRecipe({ prompt: "x", betaEnd: 0.014, image: "cat.png" }, []).missing).toEqual([]);
+});
+
+it("names models in links, and finds them again in another browser", () => {
+  const [own, hub] = ["0e8f7d36-6a2f-4c55-9a53-2f6c1f0a9b11", "0e8f7d36-6a2f-4c55-9a53-2f6c1f0a9b12"];
+  const here = [
+    { id: own, name: "dream.safetensors" },
+    { id: hub, name: "pan.safetensors", hub: { name: "hf:me/loras/pan.safetensors" } },
+  ];
+  const wanted = {
+    ...s.DEFAULTS,
+    model: own,
+    width: 512,
+    loras: [...s.DEFAULTS.loras, { id: hub, weight: 0.5 }],
+    likenesses: [{ id: own, scale: 1, start: 0, end: 1 }],
+  };
+  const linked = s.fromLink(new URL(s.shareLink(wanted, here)).hash)!;
+  expect(linked.model).toBe("dream.safetensors");
+  expect(linked.loras.map((l) => l.id)).toEqual(["shapes/lcm-lora", "hf:me/loras/pan.safetensors"]);
+  const there = here.map((m, i) => ({ ...m, id: `there ${i}` }));
+  expect(s.withStored(linked, there)).toEqual({
+    settings: {
+      ...linked,
+      model: "there 0",
+      loras: [...s.DEFAULTS.loras, { id: "there 1", weight: 0.5 }],
+      likenesses: [{ id: "there 0", scale: 1, start: 0, end: 1 }],
+    },
+    missing: [],
+  });
+  // Without the model its size is of no use; what is here already stays the same object.
+  const bare = s.withStored({ ...linked, motion: "lcm.ckpt", likenesses: [] }, [there[1]!]);
+  expect(bare.missing).toEqual(["dream.safetensors", "lcm.ckpt"]);
+  expect(bare.settings).toMatchObject({ model: "shapes", motion: "", width: 128 });
+  expect(s.withStored(wanted, here).settings).toBe(wanted);
+  expect([own, "dream.safetensors"].map(s.isId)).toEqual([true, false]);
 });

@@ -61,9 +61,11 @@ async function imageSource(blob: Blob, name: string, type: string): Promise<Vide
         try {
           await again.completed;
           for (let i = 0; i < info.count; i++) {
-            const frame = await again.decode({ frameIndex: i });
-            const seconds = frame.image.duration === null ? undefined : frame.image.duration / 1e6;
-            yield pictureOf(frame.image, seconds);
+            const { image: frame } = await again.decode({ frameIndex: i });
+            const seconds = frame.duration === null ? undefined : frame.duration / 1e6;
+            const picture = pixelsOf((c) => c.drawImage(frame, 0, 0), frame.displayWidth, frame.displayHeight);
+            frame.close();
+            yield { picture, seconds };
           }
         } finally {
           again.close();
@@ -92,23 +94,19 @@ async function stillSource(blob: Blob, name: string): Promise<VideoSource> {
     info: { name, format: "picture", width, height, count: 1 },
     // oxlint-disable-next-line require-await -- a source's frames are asynchronous
     async *pictures() {
-      yield { picture: pixelsOf(bitmap, width, height), seconds: undefined };
+      yield { picture: pixelsOf((c) => c.drawImage(bitmap, 0, 0), width, height), seconds: undefined };
     },
   };
 }
 
-/** A decoded frame as RGBA; closes it. */
-export function pictureOf(frame: VideoFrame, seconds: number | undefined): TimedPicture {
-  try {
-    return { picture: pixelsOf(frame, frame.displayWidth, frame.displayHeight), seconds };
-  } finally {
-    frame.close();
-  }
-}
-
-function pixelsOf(image: CanvasImageSource, width: number, height: number): TimedPicture["picture"] {
+/** RGBA of what `draw` draws. */
+export function pixelsOf(
+  draw: (context: OffscreenCanvasRenderingContext2D) => void,
+  width: number,
+  height: number,
+): TimedPicture["picture"] {
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true })!;
-  context.drawImage(image, 0, 0, width, height);
+  draw(context);
   const { data } = context.getImageData(0, 0, width, height);
   return { width, height, rgba: new Uint8Array(data.buffer) };
 }

@@ -4,7 +4,7 @@
 import { BlobSource, Input, MATROSKA, MP4, QTFF, VideoSampleSink, WEBM } from "mediabunny";
 import { PictureError, type Recipe, type VideoSource } from "../../index.js";
 import { parseRecipe, RECIPE_KEYWORD } from "../../io/recipe.js";
-import { pictureOf } from "./decode.js";
+import { pixelsOf } from "./decode.js";
 
 /** MP4, MOV, WebM, MKV; every other container would only make the page larger. */
 const FORMATS = [MP4, QTFF, WEBM, MATROSKA];
@@ -30,10 +30,13 @@ export async function videoSource(blob: Blob, name: string): Promise<VideoSource
     },
     async *pictures({ seconds }) {
       for await (const sample of new VideoSampleSink(track).samples(0, seconds + 1)) {
-        const { duration } = sample;
-        const frame = sample.toVideoFrame();
+        const { duration: seconds, displayWidth, displayHeight } = sample;
+        // Upright: phones store portraits lying, with a note.
+        const draw = (context: OffscreenCanvasRenderingContext2D) =>
+          sample.draw(context, 0, 0, displayWidth, displayHeight);
+        const picture = pixelsOf(draw, displayWidth, displayHeight);
         sample.close();
-        yield pictureOf(frame, duration);
+        yield { picture, seconds };
       }
     },
   };

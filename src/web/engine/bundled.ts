@@ -1,6 +1,7 @@
 // The model that comes with the page, as folders over fetched files. Its motion modules and LoRA go with the sampler, as on
 // the command line: the distilled ones for LCM and TCD, those from before the distillation for all others.
 
+import { Abort } from "../../gpu/abort.js";
 import { blobSource, CheckpointError, type ByteSource, type Folder } from "../../index.js";
 
 /** Paths below models/shapes, from vite.config.ts. */
@@ -11,20 +12,21 @@ const PLACE = "models/shapes/";
 /** Files fetched so far; a failed one is asked for again. */
 const fetched = new Map<string, Promise<Blob>>();
 
-/** One file of the bundled model, whole. */
-function fetchFile(base: string, path: string, signal: AbortSignal): Promise<Blob> {
+/** One file of the bundled model, whole. Several may wait for it: it comes though one of them is cancelled. */
+async function fetchFile(base: string, path: string, signal: AbortSignal): Promise<Blob> {
   let blob = fetched.get(path);
   if (!blob) {
-    blob = download(base, path, signal);
+    blob = download(base, path);
     blob.catch(() => fetched.delete(path));
     fetched.set(path, blob);
   }
-  return blob;
+  using abort = new Abort(signal);
+  return await abort.or(blob);
 }
 
-async function download(base: string, path: string, signal: AbortSignal): Promise<Blob> {
+async function download(base: string, path: string): Promise<Blob> {
   const url = new URL(PLACE + path.split("/").map(encodeURIComponent).join("/"), base);
-  const response = await fetch(url, { signal });
+  const response = await fetch(url);
   if (!response.ok)
     throw new CheckpointError(
       `the bundled model's file ${path} is not beside this page (${response.status}); copy the whole folder that the build made`,

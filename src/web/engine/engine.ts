@@ -4,16 +4,16 @@
 import {
   DeviceLostError,
   generateRecovering,
-  type Device,
   type FramesEvent,
   type GenerateOptions,
   type LoadedPipeline,
 } from "../../index.js";
+import { Abort } from "../../gpu/abort.js";
 import { Controls } from "./control.js";
 import { openGpu, type OpenedDevice } from "./gpu.js";
 import { KernelTimes } from "./kernel-times.js";
 import { Model, type Loaded } from "./model.js";
-import type { EngineMemory, GpuInfo, ModelFacts, RunEvent, RunRequest, RunResult } from "./protocol.js";
+import type { ModelFacts, RunEvent, RunRequest, RunResult } from "./protocol.js";
 import { recipeOf } from "./recipe.js";
 import { generateOptions } from "./run-options.js";
 import { Sources, storedNames } from "./sources.js";
@@ -37,40 +37,28 @@ export class Engine {
   }
 
   /** The device, opened at the first call, and anew after it was lost. */
-  async device(): Promise<{ readonly device: Device; readonly info: GpuInfo }> {
-    this.#opened ??= openGpu().then(async (opened) => {
-      await recallKernels(opened.device);
-      return opened;
-    });
+  async device(): Promise<OpenedDevice> {
+    this.#opened ??= this.#open();
     try {
-      const opened = await this.#opened;
-      void opened.gpu.lost.then(() => this.#drop(opened));
-      return opened;
+      return await this.#opened;
     } catch (error) {
       this.#opened = undefined;
       throw error;
     }
   }
 
-  /** The device with WebGPU's own. */
-  async handle(): Promise<OpenedDevice> {
-    await this.device();
-    return this.#opened!;
-  }
-
   /** Loads a model unless it is the one loaded. */
   load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<ModelFacts> {
-    return this.#inTurn(async () => (await this.#loadRecovering(request, emit, signal)).facts);
+    return this.#inTurn(signal, async () => (await this.#loadRecovering(request, emit, signal)).facts);
   }
 
   run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
-    return this.#inTurn(async () => {
-      signal.throwIfAborted();
+    return this.#inTurn(signal, async () => {
       const start = performance.now();
       const warning = await chooseKernels((await this.device()).device, this.sources, request, emit, signal);
       const { loaded, facts } = await this.#loadRecovering(request, emit, signal);
       const load = (performance.now() - start) / 1000;
-      emit({ type: "model", facts });
+      emit({ type: "model", facts, steps: stepsOf(loaded, generateOptions(request.options, signal, request.start)) });
       try {
         emit({ type: "stage", stage: "text", fraction: 0 });
         const result = await this.#follow(loaded, request, emit, signal);
@@ -85,7 +73,6 @@ export class Engine {
             adapter: info.name,
             names: await storedNames(request),
           }),
-          timesteps: result.timesteps,
           seconds: { load, ...result.seconds },
           peakBytes: device.memory.peakReserved,
           warnings: [...(warning === undefined ? [] : [warning]), ...loaded.info.warnings, ...result.warnings],
@@ -95,11 +82,6 @@ export class Engine {
         (await this.#opened?.catch(() => undefined))?.device.trim();
       }
     });
-  }
-
-  async memory(): Promise<EngineMemory> {
-    const { device } = await this.device();
-    return { used: device.memory.used, reserved: device.memory.reserved };
   }
 
   /** Gives the device back. What runs on it goes on with another. */
@@ -112,6 +94,13 @@ export class Engine {
 
   source(label: string): string | undefined {
     return this.#kernels?.source(label);
+  }
+
+  async #open(): Promise<OpenedDevice> {
+    const opened = await openGpu();
+    void opened.gpu.lost.then(() => this.#drop(opened));
+    await recallKernels(opened.device);
+    return opened;
   }
 
   async #load(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<Loaded> {
@@ -173,14 +162,23 @@ export class Engine {
     throw new Error("the pipeline ended without frames");
   }
 
-  #inTurn<R>(body: () => Promise<R>): Promise<R> {
-    const turn = this.#turn.then(body).catch((error: unknown) => {
+  /** Runs `body` after what was asked for before; who is cancelled while waiting need not wait on. */
+  async #inTurn<R>(signal: AbortSignal, body: () => Promise<R>): Promise<R> {
+    const before = this.#turn;
+    const turn = before.then(async () => {
+      signal.throwIfAborted();
+      return body();
+    });
+    this.#turn = turn.catch(() => undefined);
+    try {
+      using abort = new Abort(signal);
+      await abort.or(before);
+      return await turn;
+    } catch (error) {
       // The library's words name options of the command line.
       if (!(error instanceof DeviceLostError)) throw error;
       throw new DeviceLostError("the graphics adapter was lost; run it again, smaller if it recurs", { cause: error });
-    });
-    this.#turn = turn.catch(() => undefined);
-    return turn;
+    }
   }
 
   #drop(opened: OpenedDevice): void {
@@ -188,4 +186,9 @@ export class Engine {
       if (now === opened) this.#opened = undefined;
     });
   }
+}
+
+/** Steps of a run: a video's strength leaves some out, FreeInit runs them several times. */
+function stepsOf({ pipeline }: LoadedPipeline, options: GenerateOptions): number {
+  return pipeline.scheduler(pipeline.settle(options)).timesteps.length;
 }

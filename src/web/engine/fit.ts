@@ -1,11 +1,18 @@
 // Whether a run fits this adapter, before it starts: its plan's peak, held against what the adapter gives when asked for that
 // much. WebGPU tells no amount of memory, so a large plan is tried: buffers of that size are allocated and freed again.
 
-import { planPipeline, type Device, type GenerateOptions, type PlannedControl } from "../../index.js";
+import {
+  modelLimits,
+  planPipeline,
+  type Device,
+  type GenerateOptions,
+  type ModelLimits,
+  type PlannedControl,
+} from "../../index.js";
 import { plannedGuides } from "./control.js";
 import type { Engine } from "./engine.js";
 import { generateOptions, regionsOf } from "./run-options.js";
-import type { Fit, RunOptions, RunRequest, Smaller } from "./protocol.js";
+import type { Fit, ModelChoice, RunOptions, RunRequest, Smaller } from "./protocol.js";
 
 /** Below this nothing is tried: every adapter has it. */
 const SMALL = 2 ** 30;
@@ -15,8 +22,14 @@ const PIECE = 2 ** 28;
 /** Bytes of successful trials by device. */
 const proven = new WeakMap<Device, number>();
 
+/** What a choice can be asked for. */
+export async function limitsOf({ sources }: Engine, choice: ModelChoice, signal: AbortSignal): Promise<ModelLimits> {
+  const { loras: _, ...opened } = await sources.open({ ...choice, loras: [] }, signal);
+  return modelLimits(opened);
+}
+
 export async function fitOf(engine: Engine, request: RunRequest, signal: AbortSignal): Promise<Fit> {
-  const { device, gpu } = await engine.handle();
+  const { device, gpu } = await engine.device();
   const { choice, options } = request;
   const precision = choice.precision ?? (device.capabilities.f16 ? "f16" : "f32");
   const { loras: _, ...sources } = await engine.sources.open(choice, signal);

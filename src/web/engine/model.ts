@@ -70,15 +70,10 @@ export class Model {
   }
 }
 
-function factsOf({ pipeline, info }: LoadedPipeline, precision: ModelFacts["precision"]): ModelFacts {
-  const { limits } = pipeline;
+function factsOf({ info }: LoadedPipeline, precision: ModelFacts["precision"]): ModelFacts {
   return {
     name: info.model,
     motion: info.motion,
-    nativeSize: limits.nativeSize,
-    factor: limits.factor,
-    maxFrames: limits.maxFrames,
-    imageEncoder: limits.imageEncoder ?? false,
     precision,
     parameters: info.parameters,
     weightBytes: info.weightBytes,

@@ -1,6 +1,15 @@
 // What the page and the engine's worker say to each other: plain data only.
 
-import type { AttentionMap, Frames, Picture, Plan, PreprocessorName, Recipe, SchedulerName } from "../../index.js";
+import type {
+  AttentionMap,
+  Frames,
+  ModelLimits,
+  Picture,
+  Plan,
+  PreprocessorName,
+  Recipe,
+  SchedulerName,
+} from "../../index.js";
 import type { Call } from "../rpc.js";
 import type { Point } from "../state/path.js";
 import type { Region } from "../state/regions.js";
@@ -46,11 +55,6 @@ export interface GpuInfo {
 export interface ModelFacts {
   readonly name: string;
   readonly motion: string | undefined;
-  readonly nativeSize: number;
-  readonly factor: number;
-  readonly maxFrames: number | undefined;
-  /** The motion modules' file animates a picture, and only that. */
-  readonly imageEncoder: boolean;
   readonly precision: "f32" | "f16";
   readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
   readonly weightBytes: number;
@@ -150,7 +154,8 @@ export interface KernelTime {
 
 export type RunEvent =
   | { readonly type: "stage"; readonly stage: Stage; readonly fraction: number; readonly detail?: string }
-  | { readonly type: "model"; readonly facts: ModelFacts }
+  /** The model is there, and the run will take so many steps. */
+  | { readonly type: "model"; readonly facts: ModelFacts; readonly steps: number }
   | {
       readonly type: "step";
       readonly index: number;
@@ -168,7 +173,6 @@ export type RunEvent =
 export interface RunResult {
   readonly frames: Frames;
   readonly recipe: Recipe;
-  readonly timesteps: readonly number[];
   readonly seconds: { readonly load: number; readonly text: number; readonly denoise: number; readonly decode: number };
   readonly peakBytes: number;
   readonly warnings: readonly string[];
@@ -193,20 +197,15 @@ export interface Fit {
   readonly instead: readonly Smaller[];
 }
 
-/** Bytes now and at most on the device. */
-export interface EngineMemory {
-  readonly used: number;
-  readonly reserved: number;
-}
-
 export interface EngineCalls {
   /** Opens the adapter. Errors are named NoWebGPU, NoAdapter or as the browser names them. */
   device: Call<undefined, GpuInfo>;
   /** Loads a model unless it is the one loaded, and compiles meanwhile what the run to come needs. */
   load: Call<RunRequest, ModelFacts, RunEvent>;
   run: Call<RunRequest, RunResult, RunEvent>;
+  /** What a model can be asked for, by its files' headers. */
+  limits: Call<ModelChoice, ModelLimits>;
   fit: Call<RunRequest, Fit>;
-  memory: Call<undefined, EngineMemory>;
   /** Gives the device back; the next call opens another. What runs goes on with that one. */
   restart: Call<undefined, undefined>;
   /** The WGSL that ran under a label of the last profile. */

@@ -53,7 +53,12 @@ export async function chooseKernels(
     },
     options: generateOptions(options, signal),
   });
-  return measureKernels(device, plan, storedTexts("tuning"), emit, signal);
+  try {
+    return await measureKernels(device, plan, storedTexts("tuning"), emit, signal);
+  } catch (error) {
+    done.delete(workload);
+    throw error;
+  }
 }
 
 /** Measures what the cache does not know, and tells how far it is. @returns as chooseKernels */

@@ -3,7 +3,7 @@
 import "../polyfill.js";
 import { Transfer, serve } from "../rpc.js";
 import { Engine } from "./engine.js";
-import { fitOf } from "./fit.js";
+import { fitOf, limitsOf } from "./fit.js";
 import type { EngineCalls } from "./protocol.js";
 
 /** The page's address, handed over as the worker's name: a worker's own lies deeper. */
@@ -16,8 +16,8 @@ serve<EngineCalls>({
     const result = await engine.run(request, emit, signal);
     return new Transfer(result, [result.frames.rgba.buffer]);
   },
+  limits: (choice, { signal }) => limitsOf(engine, choice, signal),
   fit: (request, { signal }) => fitOf(engine, request, signal),
-  memory: () => engine.memory(),
   restart: async () => {
     await engine.restart();
     return undefined;

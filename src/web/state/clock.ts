@@ -3,6 +3,7 @@
 
 import type { Stage } from "../engine/protocol.js";
 import type { Settings } from "./defaults.js";
+import { keep, kept } from "./kept.js";
 
 type Timed = "text" | "denoise" | "decode";
 
@@ -13,23 +14,22 @@ const KEY = "kineograph.speed";
 /** Seconds per unit of work by stage, from earlier runs on this machine. */
 function speeds(): Partial<Record<Timed, number>> {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Record<Timed, number>>;
+    return JSON.parse(kept(KEY) ?? "{}") as Partial<Record<Timed, number>>;
   } catch {
     return {};
   }
 }
 
-/** Size of a stage's work in megapixel evaluations: what stages of different settings are compared by. */
+/** Size of a stage's work in megapixel evaluations, of denoising a step's: what stages of different settings are compared by. */
 function units(s: Settings): Readonly<Record<Timed, number>> {
   const pixels = (s.width * s.height * s.frames) / 1e6;
-  const evaluations = s.steps * (s.guidance > 1 ? 2 : 1);
-  return { text: 1, denoise: pixels * evaluations, decode: pixels };
+  return { text: 1, denoise: pixels * (s.guidance > 1 ? 2 : 1), decode: pixels };
 }
 
 export class Clock {
   readonly #units: Readonly<Record<Timed, number>>;
   readonly #speeds = speeds();
-  readonly #steps: number;
+  #steps: number;
   #stage: Stage = "download";
   #entered = 0;
   #started = 0;
@@ -46,11 +46,16 @@ export class Clock {
     this.#started = this.#entered = performance.now();
   }
 
-  enter(stage: Stage, _fraction: number): void {
+  enter(stage: Stage): void {
     if (stage === this.#stage) return;
     this.#leave();
     this.#stage = stage;
     this.#entered = performance.now();
+  }
+
+  /** Another number of steps than the settings say: a video's strength leaves some out, FreeInit runs them several times. */
+  count(steps: number): void {
+    this.#steps = steps;
   }
 
   step(done: number, count: number, seconds: number): void {
@@ -65,7 +70,7 @@ export class Clock {
     this.#stepSeconds = done === 1 ? seconds : Math.min(this.#stepSeconds, seconds) * 0.5 + seconds * 0.5;
     this.#entered = performance.now();
     if (done === count) {
-      this.#measured.denoise = this.#stepSeconds * count;
+      this.#measured.denoise = this.#stepSeconds;
       this.#stage = "decode";
     }
   }
@@ -78,11 +83,7 @@ export class Clock {
       const seconds = this.#measured[stage];
       if (seconds !== undefined) now[stage] = seconds / this.#units[stage];
     }
-    try {
-      localStorage.setItem(KEY, JSON.stringify(now));
-    } catch {
-      // Without storage the next run estimates from its own first step.
-    }
+    keep(KEY, JSON.stringify(now));
   }
 
   get elapsed(): number {
@@ -93,9 +94,10 @@ export class Clock {
   get left(): number | undefined {
     const inStage = (performance.now() - this.#entered) / 1000;
     const whole = (stage: Timed): number | undefined => {
-      if (stage === "denoise" && this.#stepsDone > 0) return this.#stepSeconds * this.#steps;
+      const times = stage === "denoise" ? this.#steps : 1;
+      if (stage === "denoise" && this.#stepsDone > 0) return this.#stepSeconds * times;
       const speed = this.#speeds[stage];
-      if (speed !== undefined) return speed * this.#units[stage];
+      if (speed !== undefined) return speed * this.#units[stage] * times;
       if (this.#stepsDone === 0) return undefined;
       return ((this.#stepSeconds * this.#steps) / TYPICAL.denoise) * TYPICAL[stage];
     };
@@ -118,7 +120,7 @@ export class Clock {
         ? (this.#speeds.decode ?? 0) * this.#units.decode
         : this.#stepsDone > 0
           ? this.#stepSeconds
-          : ((this.#speeds.denoise ?? 0) * this.#units.denoise) / this.#steps;
+          : (this.#speeds.denoise ?? 0) * this.#units.denoise;
     // Approaches the end without reaching it.
     return expected > 0 ? 1 - Math.exp((-1.5 * seconds) / expected) : 0;
   }

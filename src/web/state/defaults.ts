@@ -39,6 +39,7 @@ export interface Settings {
   readonly fps: number;
   readonly scheduler: SchedulerName;
   readonly clipSkip: number;
+  /** LCM's training grid; 0: the one that goes with the model. */
   readonly originalSteps: number;
   readonly betaSchedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
   readonly motionNorm: "auto" | "joint" | "frame";
@@ -110,7 +111,7 @@ export const DEFAULTS: Settings = {
   fps: 8,
   scheduler: "lcm",
   clipSkip: 0,
-  originalSteps: 50,
+  originalSteps: 0,
   betaSchedule: "linear",
   motionNorm: "auto",
   precision: "auto",
@@ -148,7 +149,7 @@ export function settingsFrom(value: unknown): Settings {
   return {
     ...s,
     travel: s.travel.filter((t) => typeof t?.frame === "number" && typeof t.text === "string"),
-    loras: s.loras.filter((l) => typeof l?.id === "string" && typeof l.weight === "number"),
+    loras: withBundled(s.loras.filter((l) => typeof l?.id === "string" && typeof l.weight === "number")),
     embeddings: s.embeddings.filter((id) => typeof id === "string"),
     regions: regionsFrom(s.regions),
     controlPath: pathFrom(s.controlPath),
@@ -157,6 +158,11 @@ export function settingsFrom(value: unknown): Settings {
       (l) => typeof l?.id === "string" && [l.scale, l.start, l.end].every(Number.isFinite),
     ),
   };
+}
+
+/** The bundled LoRA has its place in the list, whatever the model: it is off at weight 0, and goes with the bundled model alone. */
+function withBundled(loras: Settings["loras"]): Settings["loras"] {
+  return loras.some(({ id }) => id === BUNDLED_LORA) ? loras : [...DEFAULTS.loras, ...loras];
 }
 
 /** Samplers that few steps without guidance suit, and that the bundled model was distilled for. */

@@ -12,9 +12,9 @@ import type {
   Usage,
 } from "../desk/protocol.js";
 import { Client } from "../rpc.js";
-import { DEFAULTS } from "./defaults.js";
+import { chooseModel } from "./limits.js";
+import { isId, withStored } from "./names.js";
 import { change, settings } from "./settings.js";
-import { BUNDLED } from "../engine/protocol.js";
 import type { Manifest } from "../store/read.js";
 import { say } from "./toasts.js";
 
@@ -45,30 +45,35 @@ export function follow(
   return {
     signal: controller.signal,
     onEvent: (event) => {
+      if (!begun && usage.peek().unfinished.length > 0) void readUsage(); // one that was cut off is under way now
       begun ??= { since: performance.now(), fromBytes: event.doneBytes };
       importing.value = { ...event, from, controller, ...begun };
     },
   };
 }
 
-/** Reads what is stored; settings that name what is gone fall back to the bundled model. */
-export async function refreshModels(): Promise<void> {
+async function readUsage(): Promise<boolean> {
   try {
     usage.value = await desk.call("usage", undefined);
+    return true;
   } catch (error) {
     say(`This browser stores no models for this page (${(error as Error).message}).`);
-    return;
+    return false;
   }
-  const there = new Set(usage.value.models.map((m) => m.id));
-  const s = settings.value;
-  const gone = (id: string) => id !== "" && !id.startsWith(BUNDLED) && !there.has(id);
-  if (gone(s.model)) change({ model: BUNDLED });
-  if (gone(s.motion)) change({ motion: "" });
-  if (gone(s.vae)) change({ vae: "" });
-  if (gone(s.controlModel)) change({ control: "none", controlModel: DEFAULTS.controlModel });
-  if (s.embeddings.some(gone)) change({ embeddings: s.embeddings.filter((id) => !gone(id)) });
-  if (s.likenesses.some((l) => gone(l.id))) change({ likenesses: s.likenesses.filter((l) => !gone(l.id)) });
-  if (s.loras.some((l) => gone(l.id))) change({ loras: s.loras.filter((l) => !gone(l.id)) });
+}
+
+/** Reads what is stored; settings that name what is not there fall back, and names are resolved. */
+export async function refreshModels(): Promise<void> {
+  if (await readUsage()) settleModels();
+}
+
+/** Puts in the settings what is stored here for the models that they name. What was asked for by name and is missing is said. */
+export function settleModels(): void {
+  const { settings: settled, missing } = withStored(settings.peek(), usage.peek().models);
+  if (settled === settings.peek()) return;
+  settings.value = settled;
+  const named = missing.filter((name) => !isId(name));
+  if (named.length > 0) say(`Not in this browser: ${named.join(", ")}. Add them under Models.`, "error");
 }
 
 /** Reads what is stored when the page opens: gives back what is of no use, and says what was cut off. */
@@ -108,7 +113,7 @@ function adopt(added: readonly Manifest[], note: (name: string) => string = () =
   for (const { name, role } of added) say(`“${name}” is stored, as ${NOUNS[role]}${note(name)}.`);
   const model = added.find((m) => m.role === "model");
   const motion = added.find((m) => m.role === "motion");
-  if (model) change({ model: model.id });
+  if (model) chooseModel(model.id);
   if (motion) change({ motion: motion.id });
   const loras = added.filter((m) => m.role === "lora").map(({ id }) => ({ id, weight: 1 }));
   const words = added.filter((m) => m.role === "embedding").map((m) => m.id);
@@ -135,7 +140,11 @@ export const NOUNS = {
 } as const;
 
 export async function deleteModel(id: string): Promise<void> {
-  await desk.call("remove", id);
+  try {
+    await desk.call("remove", id);
+  } catch (error) {
+    say((error as Error).message, "error");
+  }
   await refreshModels();
 }
 
@@ -152,8 +161,8 @@ export async function verifyModel(id: string, name: string): Promise<void> {
   }
 }
 
-export function encode(request: EncodeRequest, stop?: AbortSignal): Promise<Blob> {
-  return desk.call("encode", request, { signal: stop });
+export function encode(request: EncodeRequest): Promise<Blob> {
+  return desk.call("encode", request);
 }
 
 /** The frames of a picture, an animation or a video, at a run's size and rate. */

@@ -57,17 +57,22 @@ export function keep(settings: Settings, result: RunResult, inputs: Inputs): Cli
 }
 
 async function store(clip: Clip, frames: Frames): Promise<void> {
-  const strip = await stripOf(frames);
   const { id } = clip;
-  clips.value = clips.value.map((c) => (c.id === id ? { ...c, strip: URL.createObjectURL(strip) } : c));
+  const here = () => clips.peek().some((c) => c.id === id);
   try {
+    const strip = await stripOf(frames);
+    if (here()) {
+      const url = URL.createObjectURL(strip);
+      clips.value = clips.value.map((c) => (c.id === id ? { ...c, strip: url } : c));
+    }
     const packed = await new Response(
       new Blob([frames.rgba]).stream().pipeThrough(new CompressionStream("deflate-raw")),
     ).blob();
     const { strip: _, ...rest } = clip;
     const record: StoredClip = { ...rest, strip, packed };
     const db = await database();
-    await done(db.transaction("clips", "readwrite").objectStore("clips").put(record));
+    // It may have been deleted meanwhile: transactions follow one another in the order in which they are made.
+    if (here()) await done(db.transaction("clips", "readwrite").objectStore("clips").put(record));
   } catch (error) {
     say(
       error instanceof DOMException && error.name === "QuotaExceededError"
@@ -123,9 +128,10 @@ export async function framesOf(clip: Clip): Promise<Frames> {
 }
 
 export async function remove(clip: Clip): Promise<void> {
+  const { strip } = clips.peek().find((c) => c.id === clip.id) ?? clip;
   clips.value = clips.value.filter((c) => c.id !== clip.id);
   recent.delete(clip.id);
-  if (clip.strip !== undefined) URL.revokeObjectURL(clip.strip);
+  if (strip !== undefined) URL.revokeObjectURL(strip);
   const db = await database();
   await done(db.transaction("clips", "readwrite").objectStore("clips").delete(clip.id));
 }

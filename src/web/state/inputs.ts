@@ -4,8 +4,8 @@
 import { signal } from "@preact/signals";
 import type { Settings } from "./defaults.js";
 import { encode, usage } from "./desk.js";
-import { facts } from "./engine.js";
 import { framesOf, type Clip } from "./history.js";
+import { limits } from "./limits.js";
 import { controlIn } from "./request.js";
 import { change } from "./settings.js";
 
@@ -80,7 +80,7 @@ export function missing(s: Settings): string | undefined {
 
 export function startFrom(start: Source): void {
   give({ start });
-  change({ mode: facts.peek()?.imageEncoder ? "image" : "video" });
+  change({ mode: limits.peek()?.imageEncoder ? "image" : "video" });
 }
 
 /** Puts a clip in as the video to start from. */

@@ -20,8 +20,9 @@ export interface Progress {
   /** Of this stage, 0 … 1. */
   readonly fraction: number;
   readonly detail?: string | undefined;
-  /** Steps done. */
+  /** Steps done, and in all. */
   readonly steps: number;
+  readonly count: number;
   readonly preview?: Frames;
 }
 
@@ -69,7 +70,7 @@ export function enqueue(
     id: next++,
     settings,
     state: signal("waiting"),
-    progress: signal({ stage: "waiting", fraction: 0, steps: 0 }),
+    progress: signal({ stage: "waiting", fraction: 0, steps: 0, count: settings.steps }),
     previews: signal([]),
     clock: new Clock(settings),
     pace: new Pace(() => document.hidden),
@@ -131,7 +132,7 @@ async function work(): Promise<void> {
 
 async function run(job: Job): Promise<void> {
   job.state.value = "running";
-  job.progress.value = { stage: "download", fraction: 0, steps: 0 };
+  job.progress.value = { ...job.progress.value, stage: "download" };
   lastPreviews.value = [];
   job.clock.start();
   const profile = profiles.has(job);
@@ -193,11 +194,13 @@ export function follow(job: Job, event: RunEvent): void {
   const now = job.progress.peek();
   switch (event.type) {
     case "stage":
-      job.clock.enter(event.stage, event.fraction);
+      job.clock.enter(event.stage);
       job.progress.value = { ...now, stage: event.stage, fraction: event.fraction, detail: event.detail };
       return;
     case "model":
       facts.value = event.facts;
+      job.clock.count(event.steps);
+      job.progress.value = { ...now, count: event.steps };
       return;
     case "reopened":
       void openGpu();
@@ -217,6 +220,7 @@ export function follow(job: Job, event: RunEvent): void {
         attentions.value = { word, maps: [...maps, event.attention] };
       }
       job.progress.value = {
+        ...now,
         stage: over ? "decode" : "denoise",
         fraction: over ? 0 : steps / event.count,
         steps,

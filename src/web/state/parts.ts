@@ -12,19 +12,25 @@ export interface Part {
 
 const ORDER = ["download", "tune", "load", "text", "denoise", "decode"];
 
+/** Parts that the steps are shown in, at most. */
+const MOST = 50;
+
 export function partsOf(job: Job): readonly Part[] {
   const p = job.progress.value;
-  const { steps } = job.settings;
   const { within } = job.clock;
   const at = ORDER.indexOf(p.stage);
   const fill = (stage: string, own: number) => (ORDER.indexOf(stage) < at ? 1 : p.stage === stage ? own : 0);
+  const cells = Math.min(p.count, MOST);
+  // Windows tell how far a step is; without them its time does.
+  const known = p.fraction * p.count;
+  const steps = p.stage !== "denoise" ? p.steps : known > p.steps ? known : p.steps + within;
   return [
     { key: "load", share: 1, done: fill("load", p.fraction) },
     { key: "text", share: 0.7, done: fill("text", 0.5) },
-    ...Array.from({ length: Math.min(steps, 50) }, (_, i) => ({
+    ...Array.from({ length: cells }, (_, i) => ({
       key: `step ${i}`,
-      share: Math.max(0.2, 8 / steps),
-      done: i < p.steps ? 1 : p.stage === "denoise" && i === p.steps ? within : 0,
+      share: Math.max(0.2, 8 / cells),
+      done: Math.min(1, Math.max(0, (steps * cells) / p.count - i)),
     })),
     { key: "decode", share: 2.5, done: fill("decode", within) },
   ];

@@ -9,7 +9,7 @@ import {
   type RunOptions,
   type RunRequest,
 } from "../engine/protocol.js";
-import { DEFAULTS, isDistilled, type Settings } from "./defaults.js";
+import { isDistilled, type Settings } from "./defaults.js";
 
 /** The engine's request. */
 export function requestOf(s: Settings, profile: boolean): RunRequest {
@@ -38,7 +38,7 @@ export function requestOf(s: Settings, profile: boolean): RunRequest {
     fps: s.fps,
     scheduler: s.scheduler,
     clipSkip: s.clipSkip,
-    originalSteps: s.originalSteps === DEFAULTS.originalSteps ? undefined : s.originalSteps,
+    originalSteps: s.originalSteps > 0 ? s.originalSteps : undefined,
     betaSchedule: s.betaSchedule,
     plainPrompt: s.plainPrompt,
     strength: s.mode === "video" ? s.strength : undefined,

@@ -3,24 +3,27 @@
 import type { Recipe } from "../../index.js";
 import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
 import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
+import type { Named } from "./names.js";
 import { pathFrom } from "./path.js";
 import { regionOf } from "./regions.js";
 
 /** What may be made of control pictures, under the command line's names. */
 const MADE = ["canny", "softedge", "grey", "scribble", "tile"] as const;
 
+/** Options of the command line that the page does not have. */
+const ABSENT: Readonly<Record<string, string>> = {
+  tokenizer: "--tokenizer",
+  emphasis: "--emphasis",
+  enforceSteps: "--enforce-steps",
+  noColourMatch: "--no-colour-match",
+  freeInitFilter: "--free-init-filter",
+  vaeTiling: "--vae-tiling",
+};
+
 /** "8:a heart" → frame 8 */
 function stopOf(entry: string | number): Settings["travel"][number] {
   const [, frame = "0", text = ""] = /^(\d+):(.*)$/s.exec(String(entry)) ?? [];
   return { frame: Number(frame), text };
-}
-
-/** A model of the store, as far as recipes name it. */
-interface Named {
-  readonly id: string;
-  readonly name: string;
-  /** Of a model from the hub: its name there. */
-  readonly hub?: { readonly name: string };
 }
 
 function list(value: Recipe[string]): readonly (string | number)[] {
@@ -90,6 +93,11 @@ export function fromRecipe(
     if (!found) missing.push(last(value));
     return found?.id ?? otherwise;
   };
+  for (const [name, option] of Object.entries(ABSENT))
+    if (recipe[name] !== undefined && recipe[name] !== false) missing.push(option);
+  // The schedule that AnimateLCM's image to video was trained with goes with it.
+  if (recipe["betaEnd"] !== undefined && recipe["image"] === undefined) missing.push("--beta-end");
+  if (list(recipe["control"]).length > 1) missing.push("--control but for the first");
   const model = find(recipe["model"], BUNDLED);
   const loras = Array.isArray(recipe["lora"])
     ? recipe["lora"].flatMap((entry) => {
@@ -130,7 +138,7 @@ export function fromRecipe(
     ...likenessesFrom(recipe, find),
     embeddings: list(recipe["embedding"]).flatMap((name) => find(name, "") || []),
     vae: find(recipe["vae"], ""),
-    loras: model === BUNDLED ? [{ id: BUNDLED_LORA, weight: own }, ...loras] : loras,
+    loras: model === BUNDLED ? [{ id: BUNDLED_LORA, weight: own }, ...loras] : loras, // settingsFrom adds it otherwise
   });
   return { settings: { ...plain, seedLocked: true }, missing };
 }

@@ -2,13 +2,14 @@
 
 import { signal } from "@preact/signals";
 import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
+import { keep, kept } from "./kept.js";
 import { fromLink } from "./share.js";
 
 const KEY = "kineograph.settings";
 
 function stored(): Settings {
   try {
-    return settingsFrom(JSON.parse(localStorage.getItem(KEY) ?? "null"));
+    return settingsFrom(JSON.parse(kept(KEY) ?? "null"));
   } catch {
     return DEFAULTS;
   }
@@ -16,13 +17,7 @@ function stored(): Settings {
 
 export const settings = signal<Settings>(fromLink(location.hash) ?? stored());
 
-settings.subscribe((value) => {
-  try {
-    localStorage.setItem(KEY, JSON.stringify(value));
-  } catch {
-    // Private windows may refuse; the page works without.
-  }
-});
+settings.subscribe((value) => keep(KEY, JSON.stringify(value)));
 
 export function change(patch: Partial<Settings>): void {
   settings.value = { ...settings.value, ...patch };

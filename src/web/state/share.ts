@@ -1,10 +1,11 @@
 // Settings as an address and back.
 
 import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
+import { withNames, type Named } from "./names.js";
 
-/** The address that opens the page with these settings; models go by name only, since another browser has its own. */
-export function shareLink(s: Settings): string {
-  const differing = Object.entries(s).filter(
+/** The address that opens the page with these settings; models go by name, since another browser has its own. */
+export function shareLink(s: Settings, models: readonly Named[]): string {
+  const differing = Object.entries(withNames(s, models)).filter(
     ([name, value]) =>
       name !== "seedLocked" &&
       name !== "mode" &&

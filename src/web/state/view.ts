@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Clip } from "./history.js";
 import type { Job } from "./jobs.js";
+import { keep, kept } from "./kept.js";
 
 export type Tab = "create" | "models" | "learn";
 
@@ -39,8 +40,8 @@ const KEY = "kineograph.theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 function initial(): Theme {
-  const kept = localStorage.getItem(KEY);
-  return kept === "light" || kept === "dark" ? kept : system.matches ? "dark" : "light";
+  const chosen = kept(KEY);
+  return chosen === "light" || chosen === "dark" ? chosen : system.matches ? "dark" : "light";
 }
 
 export const theme = signal<Theme>(initial());
@@ -50,10 +51,10 @@ theme.subscribe((value) => {
 });
 
 system.addEventListener("change", () => {
-  if (localStorage.getItem(KEY) === null) theme.value = system.matches ? "dark" : "light";
+  if (kept(KEY) === null) theme.value = system.matches ? "dark" : "light";
 });
 
 export function setTheme(value: Theme): void {
   theme.value = value;
-  localStorage.setItem(KEY, value);
+  keep(KEY, value);
 }

@@ -1,7 +1,8 @@
 // What is rarely touched: numbers and memory, windows, the noise schedule.
 
 import { usage } from "../state/desk.js";
-import { facts, gpu } from "../state/engine.js";
+import { gpu } from "../state/engine.js";
+import { limits } from "../state/limits.js";
 import { DEFAULTS } from "../state/defaults.js";
 import { change, settings, setter as set } from "../state/settings.js";
 import { Choice, Fold, Range } from "./controls.js";
@@ -52,7 +53,7 @@ export function Advanced() {
             tip="Frames of one window: 16, as the motion modules were trained."
             value={s.context}
             min={4}
-            max={facts.value?.maxFrames ?? 32}
+            max={limits.value?.maxFrames ?? 32}
             step={1}
             onChange={(context) => change({ context, stride: Math.min(s.stride, context) })}
           />
@@ -109,10 +110,10 @@ export function Advanced() {
       {s.scheduler === "lcm" && (
         <Range
           label="LCM grid"
-          tip="Steps of the grid that LCM was trained on: 50, unless its author says otherwise."
-          value={s.originalSteps}
+          tip="Steps of the grid that LCM was trained on: 50, AnimateLCM's image to video 200, unless an author says otherwise."
+          value={s.originalSteps > 0 ? s.originalSteps : limits.value?.imageEncoder ? 200 : 50}
           min={Math.max(20, s.steps)}
-          max={100}
+          max={200}
           step={1}
           onChange={set("originalSteps")}
         />

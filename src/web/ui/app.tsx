@@ -40,7 +40,7 @@ function useFilesFromOutside(): void {
       if (files.length > 0) void takeFiles(files.map((file) => ({ path: file.name, file })));
     };
     const key = (e: KeyboardEvent) => {
-      if (e.key === "Escape" && current.value && !e.defaultPrevented) cancel(current.value);
+      if (e.key === "Escape" && current.value && !e.defaultPrevented && !e.isComposing) cancel(current.value);
     };
     addEventListener("dragover", over);
     addEventListener("dragleave", leave);

@@ -1,7 +1,7 @@
 // A clip: its pages, turned and picked, and what can be done with it.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { randomSeed } from "../state/defaults.js";
 import type { Clip } from "../state/history.js";
 import { give, startFromClip } from "../state/inputs.js";
@@ -18,7 +18,12 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
   const index = useSignal(0);
   const playing = useSignal(autoplays());
   const [fps, setFps] = useState(Number(clip.recipe["fps"] ?? clip.settings.fps));
-  useEffect(() => setFps(settings.value.fps), [settings.value.fps]);
+  // As it was made, until the slider is moved.
+  const asked = useRef(settings.value.fps);
+  useEffect(() => {
+    if (asked.current !== settings.value.fps) setFps(settings.value.fps);
+    asked.current = settings.value.fps;
+  }, [settings.value.fps]);
   const { seconds: t } = clip;
   const total = t.load + t.text + t.denoise + t.decode;
   const turn = (by: number) => {

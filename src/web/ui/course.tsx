@@ -1,7 +1,7 @@
 // The course of a clip: how many frames it has and how the network sees them, and sentences that take over later.
 
-import { facts } from "../state/engine.js";
 import type { Settings } from "../state/defaults.js";
+import { limits } from "../state/limits.js";
 import { change, settings } from "../state/settings.js";
 import { Choice, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
@@ -11,7 +11,7 @@ const LONG = 96;
 
 export function Frames() {
   const s = settings.value;
-  const known = facts.value?.maxFrames ?? 32;
+  const known = limits.value?.maxFrames ?? 32;
   const whole = s.course === "whole";
   return (
     <>

@@ -49,7 +49,7 @@ async function takePicture(file: File): Promise<void> {
   say(
     missing.length === 0
       ? `Settings restored from ${file.name}.`
-      : `Settings restored from ${file.name}; not in this browser: ${missing.join(", ")}.`,
+      : `Settings restored from ${file.name}; left out, since this page does not have it: ${missing.join(", ")}.`,
   );
 }
 

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { Fit, Smaller } from "../engine/protocol.js";
+import { CRASH } from "../rpc.js";
 import { engine, gpu } from "../state/engine.js";
 import { encoderOf } from "../state/inputs.js";
 import { current } from "../state/jobs.js";
@@ -29,14 +30,19 @@ function usePlan(): void {
   useEffect(() => {
     if (!idle) return;
     const controller = new AbortController();
-    const timer = setTimeout(() => {
-      engine
-        .call("fit", plannedRequest(settings.peek(), encoderOf(settings.peek())), { signal: controller.signal })
-        .then((result) => (fit.value = result))
-        .catch((error: Error) => {
-          if (!controller.signal.aborted) fit.value = { message: error.message };
-        });
-    }, 600);
+    const plan = async (again: boolean): Promise<void> => {
+      try {
+        const request = plannedRequest(settings.peek(), encoderOf(settings.peek()));
+        fit.value = await engine.call("fit", request, { signal: controller.signal });
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        const { name, message } = error as Error;
+        // A worker that was stopped for another's sake says nothing of this plan.
+        if (name === CRASH && again) return plan(false);
+        fit.value = { message };
+      }
+    };
+    const timer = setTimeout(() => void plan(true), 600);
     return () => {
       clearTimeout(timer);
       controller.abort();

@@ -5,6 +5,7 @@ import { BUNDLED, BUNDLED_CONTROL, type Making } from "../engine/protocol.js";
 import type { Settings } from "../state/defaults.js";
 import { usage } from "../state/desk.js";
 import { give, inputs } from "../state/inputs.js";
+import { controlIn } from "../state/request.js";
 import { change, settings, setter as set } from "../state/settings.js";
 import { Choice, Range, Switch } from "./controls.js";
 import { KeyFrames } from "./key-frames.js";
@@ -38,7 +39,8 @@ const MADE: readonly (readonly [Making, string])[] = [
 ];
 
 export function Follow() {
-  const s = settings.value;
+  // What is followed: the bundled network goes with the bundled model alone.
+  const s = { ...settings.value, control: controlIn(settings.value) };
   const [plain, sparse] = [networks(s, false), networks(s, true)];
   if (plain.length + sparse.length === 0) return null;
   const offered = WAYS.filter(([way]) => way === "none" || (way === "keys" ? sparse : plain).length > 0);

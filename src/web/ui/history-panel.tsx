@@ -2,6 +2,7 @@
 
 import { clips, remove, type Clip } from "../state/history.js";
 import { cancel, cancelAll, current, dismiss, enqueue, jobs, waiting, type Job } from "../state/jobs.js";
+import { pagesOf } from "../state/strip.js";
 import { comparing, goTo, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
 import { ago } from "./words.js";
@@ -88,7 +89,7 @@ function ClipCard({ clip }: { readonly clip: Clip }) {
           class="thumb"
           style={{
             "--strip": clip.strip === undefined ? "none" : `url(${clip.strip})`,
-            "--count": clip.count,
+            "--count": pagesOf(clip),
             "--seconds": `${clip.count / clip.settings.fps}s`,
             aspectRatio: `${clip.width} / ${clip.height}`,
           }}
@@ -112,6 +113,7 @@ function ClipCard({ clip }: { readonly clip: Clip }) {
           label="Delete"
           onClick={() => {
             if (on) shown.value = { kind: "nothing" };
+            if (comparing.value?.id === clip.id) comparing.value = undefined;
             void remove(clip);
           }}
         />

@@ -3,6 +3,7 @@
 import { BUNDLED, BUNDLED_LORA } from "../engine/protocol.js";
 import { usage } from "../state/desk.js";
 import { isDistilled } from "../state/defaults.js";
+import { chooseModel } from "../state/limits.js";
 import { change, settings, setter as set } from "../state/settings.js";
 import { goTo } from "../state/view.js";
 import { Choice, IconButton, Range } from "./controls.js";
@@ -24,9 +25,7 @@ export function Model() {
         tip="The picture model: the demo that comes with this page, or one of yours."
         value={s.model}
         options={[[BUNDLED, "Shapes (demo)"], ...of("model")]}
-        onChange={(model) =>
-          change({ model, ...(model !== s.model && model === BUNDLED && { width: 128, height: 128, motion: "" }) })
-        }
+        onChange={chooseModel}
       />
       <Choice
         label="Motion"

@@ -28,7 +28,7 @@ function words(p: Progress, job: Job): string {
     case "text":
       return job.clock.elapsed > 4 ? "Reading the sentence; compiling shaders for this GPU" : "Reading the sentence";
     case "denoise":
-      return `Step ${Math.min(p.steps + 1, job.settings.steps)} of ${job.settings.steps}`;
+      return `Step ${Math.min(p.steps + 1, p.count)} of ${p.count}`;
     case "decode":
       return "Developing the frames";
   }

@@ -5,6 +5,7 @@ import { useRef, useState } from "preact/hooks";
 import { clips } from "../state/history.js";
 import { between, freePlace, LEAST, moved, resized, type Place, type Region } from "../state/regions.js";
 import { change, settings } from "../state/settings.js";
+import { pagesOf } from "../state/strip.js";
 import { shown } from "../state/view.js";
 import { Fold, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
@@ -225,7 +226,7 @@ function backdrop({ width, height }: { readonly width: number; readonly height: 
   const s = shown.value;
   const clip = s.kind === "clip" ? clips.value.find((c) => c.id === s.clip.id) : clips.value[0];
   if (clip?.strip === undefined || Math.abs(clip.width / clip.height - width / height) > 0.02) return {};
-  return { "--strip": `url(${clip.strip})`, "--count": clip.count };
+  return { "--strip": `url(${clip.strip})`, "--count": pagesOf(clip) };
 }
 
 /** The rectangles in per cent of the picture. */

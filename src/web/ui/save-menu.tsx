@@ -4,7 +4,7 @@ import type { Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { recipeToCommand, type Frames } from "../../index.js";
 import type { Format } from "../desk/protocol.js";
-import { encode, formatsOf } from "../state/desk.js";
+import { encode, formatsOf, usage } from "../state/desk.js";
 import type { Clip } from "../state/history.js";
 import { shareLink } from "../state/share.js";
 import { say } from "../state/toasts.js";
@@ -120,7 +120,7 @@ export function SaveMenu(p: {
         <button
           type="button"
           disabled={busy !== undefined}
-          onClick={() => void copyText(shareLink(clip.settings), "The link")()}
+          onClick={() => void copyText(shareLink(clip.settings, usage.peek().models), "The link")()}
         >
           <Icon name="link" size={16} /> <strong>Copy a link to these settings</strong>
         </button>

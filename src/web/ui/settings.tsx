@@ -1,8 +1,8 @@
 // Everything that can be set beside the prompt; what is rarely touched is folded away.
 
 import type { SchedulerName } from "../../index.js";
-import { facts } from "../state/engine.js";
-import { isDistilled, isSeed, randomSeed } from "../state/defaults.js";
+import { DEFAULTS, isDistilled, isSeed, randomSeed } from "../state/defaults.js";
+import { limits } from "../state/limits.js";
 import { change, settings, setter as set } from "../state/settings.js";
 import { Advanced } from "./advanced.js";
 import { Choice, IconButton, NumberField, Range, Row } from "./controls.js";
@@ -37,7 +37,7 @@ const ROOM: readonly (readonly [string, number, number])[] = [
 
 export function SettingsPanel() {
   const s = settings.value;
-  const native = facts.value?.nativeSize ?? 128;
+  const native = limits.value?.nativeSize ?? DEFAULTS.width;
   return (
     <>
       <StartFrom />

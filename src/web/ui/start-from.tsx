@@ -2,8 +2,8 @@
 
 import { useEffect } from "preact/hooks";
 import { give, inputs, startFrom } from "../state/inputs.js";
-import { facts } from "../state/engine.js";
 import type { Settings } from "../state/defaults.js";
+import { limits } from "../state/limits.js";
 import { change, settings } from "../state/settings.js";
 import { Range, Switch } from "./controls.js";
 import { SourceInput } from "./source-input.js";
@@ -15,19 +15,19 @@ const MODES: readonly (readonly [Settings["mode"], string, string])[] = [
 ];
 
 /** What this motion module can start from: one with an image encoder animates pictures, and nothing else. */
-function modes(): typeof MODES {
-  const pictures = facts.value?.imageEncoder ?? false;
+function modes(chosen: Settings["mode"]): typeof MODES {
+  const pictures = limits.value ? limits.value.imageEncoder === true : chosen === "image";
   return MODES.filter(([mode]) => (mode === "image") === pictures);
 }
 
 export function StartFrom() {
   const s = settings.value;
-  const offered = modes();
+  const offered = modes(s.mode);
   const fits = offered.some(([mode]) => mode === s.mode);
   useEffect(() => {
     const [first] = offered;
-    if (facts.value && !fits && first) change({ mode: first[0] });
-  }, [fits, facts.value]);
+    if (!fits && first) change({ mode: first[0] });
+  }, [fits]);
   return (
     <section class="group" aria-label="Start from">
       <Switch label="Start from" value={s.mode} options={offered} onChange={(mode) => change({ mode })} />

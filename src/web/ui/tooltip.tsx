@@ -46,7 +46,11 @@ export function Tooltip() {
     const focus = (e: FocusEvent) => {
       if (e.target instanceof Element && e.target.matches(":focus-visible")) show(e.target, DELAY);
     };
-    const key = (e: KeyboardEvent) => ["Escape", "Enter", " "].includes(e.key) && hide();
+    const key = (e: KeyboardEvent) => {
+      if (!["Escape", "Enter", " "].includes(e.key)) return;
+      if (e.key === "Escape" && tip.value) e.preventDefault(); // it is not meant for anything else
+      hide();
+    };
     document.addEventListener("pointerover", over);
     document.addEventListener("pointerdown", hide);
     document.addEventListener("focusin", focus);
