@@ -33,12 +33,12 @@ export async function turned(rotation: 0 | 90) {
   await track.add(sample, { keyFrame: true });
   sample.close();
   await output.finalize();
-  const { info, pictures } = await videoSource(new Blob([target.buffer!], { type: "video/mp4" }), "phone.mp4");
-  for await (const { picture } of pictures({ count: 1, seconds: 1 })) {
+  const source = await videoSource(new Blob([target.buffer!], { type: "video/mp4" }), "phone.mp4");
+  for await (const { picture } of source.pictures({ count: 1, seconds: 1 })) {
     const { width, height } = picture;
     const red = (x: number, y: number) => picture.rgba[4 * (y * width + x)]! > 128;
     return {
-      told: [info.width, info.height],
+      told: [source.info.width, source.info.height],
       given: [width, height],
       red: [red(5, 5), red(width - 6, 5), red(5, height - 6)],
     };
@@ -56,7 +56,7 @@ export async function photo(orientation: number) {
   context.fillRect(64, 0, 64, 64);
   const jpeg = await canvas.convertToBlob({ type: "image/jpeg" });
   // Exif in big-endian order: one entry, tag 0x0112, of one short.
-  const exif = [..."Exif\0\0MM\0*\0\0\0\b\0\x01\x01\x12\0\x03\0\0\0\x01"].map((c) => c.charCodeAt(0));
+  const exif = new TextEncoder().encode("Exif\0\0MM\0*\0\0\0\b\0\x01\x01\x12\0\x03\0\0\0\x01");
   const note = Uint8Array.from([...exif, 0, orientation, 0, 0, 0, 0, 0, 0]);
   const parts = [jpeg.slice(0, 2), Uint8Array.from([0xff, 0xe1, 0, note.length + 2]), note, jpeg.slice(2)];
   const { frames } = await decode(

@@ -29,7 +29,7 @@ describe.skipIf(skipped)("pictures in the browser", () => {
   afterAll(() => browser.close());
 
   const call = <R>(body: (p: typeof parts, value: never) => Promise<R>, value?: unknown) =>
-    page.evaluate(`(${body})(parts, ${JSON.stringify(value)})`) as Promise<R>;
+    page.evaluate(`(${String(body)})(parts, ${JSON.stringify(value)})`) as Promise<R>;
 
   it("turns videos as their files say: phones store portraits lying", async () => {
     expect(await call((p) => p.turned(0))).toEqual({ told: [128, 64], given: [128, 64], red: [true, false, true] });

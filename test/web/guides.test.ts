@@ -113,6 +113,13 @@ it.skipIf(skipped)(
       await page.getByText(/^“tiny-a-ip-encoder” is stored, as an image encoder/).waitFor();
       await page.getByRole("link", { name: "Create" }).click();
 
+      // The model came with its own size.
+      for (const side of ["Width", "Height"]) {
+        expect(await page.getByLabel(side, { exact: true }).inputValue()).toBe("32");
+        await page.getByLabel(side, { exact: true }).fill("64");
+        await page.getByLabel(side, { exact: true }).blur();
+      }
+
       const action = page.getByRole("button", { name: "Generate" });
       await page.getByText("Choose the picture for frame 0.").waitFor();
       await page.getByRole("button", { name: "Another frame" }).click();
