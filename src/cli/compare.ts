@@ -7,12 +7,14 @@ import { writeAtomically } from "../io/output.js";
 import { encodePng } from "../io/png.js";
 import type { SchedulerName } from "../schedulers/index.js";
 import { openAdapter } from "./adapters.js";
+import { checkRun } from "./checks.js";
 import { elapsed, seconds as text, table } from "./format.js";
 import { render } from "./run.js";
 import { openSession, type Session } from "./session.js";
 import { interruptible } from "./interrupt.js";
 import {
   configurationsOf,
+  sheetOf,
   subjectsOf,
   type CompareArguments,
   type Configuration,
@@ -63,9 +65,10 @@ export async function compare(prompt: string | undefined, a: CompareArguments): 
   const terminal = new Terminal({ quiet: a.quiet });
   const subjects = await subjectsOf(prompt, a);
   const configurations = configurationsOf(a);
+  const sheet = sheetOf(a);
   const output = await outputTarget(a.output!);
-  const sheet = a.sheet ?? a.output!.replace(/([/\\]|\.\w+)$/, "") + "-sheet.png";
   await checkWritable(sheet);
+  for (const c of configurations) checkRun(c.run);
   const shown = Math.min(a.show, subjects.length);
   const { rows, adapter } = await interruptible(async (signal) => {
     try {

@@ -109,12 +109,23 @@ export async function checkControls(a: ControlArguments & RegionArguments): Prom
     throw new UsageError(
       `${a.motionScale === undefined ? "--no-colour-match" : "--motion-scale"} belongs to image to video and has no effect without --image`,
     );
-  const pictures = [
-    a.image ?? [],
-    (a.control ?? []).flatMap((c) => c.paths),
-    ipArguments(a).flatMap((p) => p.images),
-  ].flat();
-  for (const path of pictures) await openChecked(path);
+  for (const path of [a.image ?? [], ipArguments(a).flatMap((p) => p.images)].flat()) await openChecked(path);
+  for (const c of a.control ?? [])
+    for (const path of c.paths) {
+      const { count = Infinity } = (await openChecked(path)).info;
+      if (count < wanted(c)) throw tooFew(c, path, count);
+    }
+}
+
+/** Pictures that each file of a --control must have: where frames are named, one for each of them. */
+function wanted({ paths, at }: ControlArgument): number {
+  return at && paths.length === 1 ? at.length : 1;
+}
+
+function tooFew(c: ControlArgument, path: string, count: number): UsageError {
+  return new UsageError(
+    `--control ${c.text}: ${path} has ${count === 1 ? "one picture" : `${count} pictures`}, but ${wanted(c)} frames are named`,
+  );
 }
 
 /** The pipeline's inputs for a run of this size. */
@@ -189,15 +200,11 @@ type Size = { readonly width: number; readonly height: number };
 
 /** A picture for every frame, or one for all. */
 async function moving(
-  { paths, text }: ControlArgument,
+  { paths }: ControlArgument,
   fps: number,
   { width, height, frames }: Size & { readonly frames: number },
   signal: AbortSignal,
 ): Promise<{ clip: Clip; notes: readonly string[] }> {
-  if (paths.length > 1)
-    throw new UsageError(
-      `--control ${text}: several files stand for chosen frames; name those, like @0,15, or give one folder or video`,
-    );
   const source = await openVideo(paths[0]!);
   const still = source.info.count === 1;
   const clip = await sampleVideo(source, { fps, frames: still ? 1 : frames, width, height, signal });
@@ -206,18 +213,21 @@ async function moving(
 
 /** A picture for every chosen frame: the first frames of what the paths hold. */
 async function given(
-  { paths, at = [], text }: ControlArgument,
+  c: ControlArgument,
   { width, height }: Size,
   signal: AbortSignal,
 ): Promise<{ clip: Clip; notes: readonly string[] }> {
   const parts: Uint8Array[] = [];
-  for (const path of paths) {
-    const source = await openVideo(path);
-    const want = paths.length === 1 ? at.length : 1;
-    const stills: VideoSource = { ...source, info: withoutTimes(source) };
-    const clip = await sampleVideo(stills, { fps: 1, frames: want, width, height, signal });
-    if (clip.available < want)
-      throw new UsageError(`--control ${text}: ${path} has ${clip.available} pictures, but ${want} frames are named`);
+  const want = wanted(c);
+  for (const path of c.paths) {
+    const clip = await sampleVideo(withoutTimes(await openVideo(path)), {
+      fps: 1,
+      frames: want,
+      width,
+      height,
+      signal,
+    });
+    if (clip.available < want) throw tooFew(c, path, clip.available);
     parts.push(clip.rgba);
   }
   const rgba = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
@@ -229,7 +239,13 @@ async function given(
   return { clip: { width, height, count: rgba.length / (width * height * 4), rgba }, notes: [] };
 }
 
-function withoutTimes({ info }: VideoSource): VideoSource["info"] {
-  const { seconds: _, ...rest } = info;
-  return rest;
+/** Its pictures one for one, however long each shows. */
+function withoutTimes(source: VideoSource): VideoSource {
+  const { seconds: _, ...info } = source.info;
+  return {
+    info,
+    async *pictures(need) {
+      for await (const { picture } of source.pictures(need)) yield { picture, seconds: undefined };
+    },
+  };
 }

@@ -1,5 +1,6 @@
 // Options of `compare`, and what they mean: which samplers with which weights, steps and guidance.
 
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { isSchedulerName, SCHEDULER_NAMES, type SchedulerName } from "../schedulers/index.js";
 import { messageOf } from "../io/errors.js";
@@ -34,7 +35,7 @@ export interface CompareArguments extends Pick<
   readonly schedulers: readonly SchedulerName[];
   readonly steps: readonly number[];
   readonly guidance?: number;
-  readonly lcmGuidance: number;
+  readonly lcmGuidance?: number;
   readonly lcmMotion?: string;
   readonly lcmLora?: readonly LoraArgument[];
   readonly sheet?: string;
@@ -60,7 +61,7 @@ export function addCompareOptions(command: Command): Command {
       "of samplers that are not distilled (default: 3 for the bundled model, else 7.5)",
       number(0, 1000),
     )
-    .option("--lcm-guidance <g>", "of lcm and tcd", number(0, 1000), 1)
+    .option("--lcm-guidance <g>", "of lcm and tcd (default: 1)", number(0, 1000))
     .optionsGroup("Model:")
     .option("--model <dir|file>", "as for generate (default: the bundled demo model, with its weights for either kind)")
     .option("--motion <dir|file>", "motion modules of samplers that are not distilled")
@@ -137,14 +138,13 @@ export interface Configuration {
   readonly run: RunArguments;
 }
 
-/** Every sampler with every number of steps, on its right weights. @throws UsageError */
+/** Every sampler with every number of steps, on its right weights. @throws UsageError for an option that none of them takes */
 export function configurationsOf(a: CompareArguments): readonly Configuration[] {
-  if (a.model === undefined && (a.lcmMotion !== undefined || a.lcmLora !== undefined))
-    throw new UsageError("--lcm-motion and --lcm-lora go with --model; the bundled model has its own");
-  return a.schedulers.flatMap((scheduler) =>
+  checkUsed(a);
+  const all = a.schedulers.flatMap((scheduler) =>
     a.steps.map((n) => {
       const distilled = DISTILLED.includes(scheduler);
-      const guidance = distilled ? a.lcmGuidance : (a.guidance ?? (a.model === undefined ? 3 : 7.5));
+      const guidance = distilled ? (a.lcmGuidance ?? 1) : (a.guidance ?? (a.model === undefined ? 3 : 7.5));
       const motion = distilled ? (a.lcmMotion ?? a.motion) : a.motion;
       const lora = [...(distilled ? (a.lcmLora ?? []) : []), ...(a.lora ?? [])];
       const kept = ["model", "vae", "tokenizer", "precision", "frames", "size", "device"] as const;
@@ -162,6 +162,40 @@ export function configurationsOf(a: CompareArguments): readonly Configuration[] 
       return { scheduler, steps: n, guidance, distilled, run };
     }),
   );
+  if (a.negative !== undefined && !all.some(({ guidance }) => guidance > 1))
+    throw new UsageError(
+      "--negative acts where guidance is above 1, and it is so for none of the samplers; raise --guidance (of lcm and tcd: --lcm-guidance)",
+    );
+  return all;
+}
+
+/** @throws UsageError for an option of one kind of samplers where none of them is compared */
+function checkUsed({ model, schedulers, guidance, motion, lcmGuidance, lcmMotion, lcmLora }: CompareArguments): void {
+  if (model === undefined && (lcmMotion !== undefined || lcmLora !== undefined))
+    throw new UsageError("--lcm-motion and --lcm-lora go with --model; the bundled model has its own");
+  const distilled = schedulers.filter((s) => DISTILLED.includes(s));
+  const list = schedulers.join(",");
+  const ofLcm = { "--lcm-guidance": lcmGuidance, "--lcm-motion": lcmMotion, "--lcm-lora": lcmLora };
+  for (const [option, value] of Object.entries(ofLcm))
+    if (value !== undefined && distilled.length === 0)
+      throw new UsageError(`${option} is for lcm and tcd, and has no effect with --schedulers ${list}`);
+  if (distilled.length < schedulers.length) return;
+  if (guidance !== undefined)
+    throw new UsageError(
+      `--guidance is for samplers that are not distilled, and has no effect with --schedulers ${list}; theirs is --lcm-guidance`,
+    );
+  if (motion !== undefined && lcmMotion !== undefined)
+    throw new UsageError(`--motion has no effect with --schedulers ${list}, which take --lcm-motion; leave one out`);
+}
+
+/** Where the contact sheet goes. @throws UsageError where that is no PNG, or the animation's place */
+export function sheetOf({ sheet, output = "" }: CompareArguments): string {
+  if (sheet === undefined) return `${output.replace(/([/\\]|\.\w+)$/, "")}-sheet.png`;
+  if (!/\.png$/i.test(sheet))
+    throw new UsageError(`--sheet ${sheet}: the contact sheet is a PNG; end its name in .png`);
+  if (resolve(sheet) === resolve(output))
+    throw new UsageError(`--sheet ${sheet} is where --output goes; choose another name for one of them`);
+  return sheet;
 }
 
 function schedulers(text: string): readonly SchedulerName[] {

@@ -3,8 +3,9 @@
 
 import { existsSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import { PREPROCESSORS, type Preprocessor, type PreprocessorName } from "../io/preprocess.js";
-import { addIpOptions, type IpArguments } from "./options-ip.js";
+import { messageOf } from "../io/errors.js";
+import { checkedNumbers, PREPROCESSORS, type Preprocessor, type PreprocessorName } from "../io/preprocess.js";
+import { addIpOptions, checkShares, type IpArguments } from "./options-ip.js";
 
 /** One `--control`. */
 export interface ControlArgument {
@@ -73,14 +74,15 @@ function collectControl(text: string, before: readonly ControlArgument[] = []): 
     if (/^\d+(,\d+)*$/.test(step)) at = step.split(",").map(Number);
     else preprocess.unshift(preprocessor(step));
   }
+  const span = { start: Number(start ?? 0), end: Number(end ?? 1) };
+  checkShares(span);
   const argument = {
     model,
     paths: existsSync(path) ? [path] : path.split(","),
     preprocess,
     ...(at && { at }),
     scale: Number(scale ?? 1),
-    start: Number(start ?? 0),
-    end: Number(end ?? 1),
+    ...span,
     text,
   };
   return [...before, argument];
@@ -92,7 +94,18 @@ function preprocessor(text: string): Preprocessor {
     throw new InvalidArgumentError(
       `"@${text}" is no preprocessor and no list of frames; there are ${Object.keys(PREPROCESSORS).join(", ")}.`,
     );
-  return { name: name as PreprocessorName, ...(numbers !== undefined && { numbers: numbers.split(",").map(Number) }) };
+  const found = {
+    name: name as PreprocessorName,
+    ...(numbers !== undefined && {
+      numbers: numbers.split(",").map((n) => (n.trim() === "" ? Number.NaN : Number(n))),
+    }),
+  };
+  try {
+    checkedNumbers(found);
+  } catch (error) {
+    throw new InvalidArgumentError(`"@${text}": ${messageOf(error)}.`);
+  }
+  return found;
 }
 
 function finite(text: string): number {

@@ -100,5 +100,15 @@ function collectScale(text: string, before: readonly IpScale[] = []): readonly I
   const [, scale, start, end] = /^([+-]?(?:\d+\.?\d*|\.\d+))(?::(\d*\.?\d+)-(\d*\.?\d+))?$/.exec(text) ?? [];
   if (scale === undefined)
     throw new InvalidArgumentError("Expected a number, or a number with a part of the steps like 0.6:0-0.5.");
-  return [...before, { scale: Number(scale), start: Number(start ?? 0), end: Number(end ?? 1), text }];
+  const span = { start: Number(start ?? 0), end: Number(end ?? 1) };
+  checkShares(span);
+  return [...before, { scale: Number(scale), ...span, text }];
+}
+
+/** A part of the steps. @throws InvalidArgumentError where it is none */
+export function checkShares({ start, end }: { readonly start: number; readonly end: number }): void {
+  if (!(end <= 1 && start < end))
+    throw new InvalidArgumentError(
+      `It would act from ${start} to ${end} of the steps; expected shares with 0 ≤ start < end ≤ 1.`,
+    );
 }

@@ -4,14 +4,17 @@ import { TYPICAL, type Capabilities } from "../gpu/limits.js";
 import type { ModelStorage } from "../pipelines/build.js";
 import type { Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
+import { checkRun } from "./checks.js";
 import { checkControls } from "./controls.js";
 import { fitted, memoryFor, planOf } from "./fit.js";
 import { bytes, count, table } from "./format.js";
 import type { RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
+import { openInitVideo } from "./options-video.js";
 
 export async function plan(a: RunArguments): Promise<void> {
   await checkControls(a);
+  checkRun(a, await openInitVideo(a));
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
   const { run, changes } = await fitted(a, capabilities);

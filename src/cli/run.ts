@@ -11,6 +11,7 @@ import type { Frames, FramesEvent, StepEvent } from "../pipelines/animatediff.js
 import { generateRecovering } from "../pipelines/recovery.js";
 import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
+import { checkRun } from "./checks.js";
 import { checkControls, controlInputs } from "./controls.js";
 import { fitted } from "./fit.js";
 import { follow } from "./follow.js";
@@ -49,9 +50,11 @@ export async function prepare(a: RunArguments, outputs: readonly string[]): Prom
   for (const output of outputs) targets.push(await outputTarget(output));
   if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
   await checkControls(a);
+  const video = await openInitVideo(a);
+  checkRun(a, video);
   return {
     targets,
-    video: await openInitVideo(a),
+    video,
     preview: a.preview === undefined ? undefined : await outputTarget(a.preview),
     keeper: await Keeper.open(a.resume, outputs[0]!),
   };

@@ -6,7 +6,7 @@ import type { ByteSource } from "../io/byte-source.js";
 import type { Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
 import type { SchedulerName } from "../schedulers/index.js";
-import { parseHubName, SHORT_NAMES, type HubUse } from "../io/hub-names.js";
+import { parseHubName, SHORT_NAMES, type HubName, type HubUse } from "../io/hub-names.js";
 import { UsageError } from "./failure.js";
 import { bytes, elapsed, transfer } from "./format.js";
 import type { LoraArgument, RunArguments } from "./options.js";
@@ -101,11 +101,18 @@ export async function openFolderOf(path: string, option: string, fetching: Fetch
   return openFolder(await localPath(path, option, fetching));
 }
 
-/** Where a path or name lies on this disk, fetched from the hub where it is one of its names and not here yet. */
-export async function localPath(path: string, option: string, { terminal, signal, half }: Fetching): Promise<string> {
-  if (existsSync(path)) return path;
+/** The name of the hub that is given in place of a path; undefined where there is something at the path. @throws Error where there is neither */
+export function hubNameOf(path: string, option: string): HubName | undefined {
+  if (existsSync(path)) return undefined;
   const name = parseHubName(path);
   if (!name) throw new Error(`${option} ${path}: there is no such file or folder${didYouMean(path)}`);
+  return name;
+}
+
+/** Where a path or name lies on this disk, fetched from the hub where it is one of its names and not here yet. */
+export async function localPath(path: string, option: string, { terminal, signal, half }: Fetching): Promise<string> {
+  const name = hubNameOf(path, option);
+  if (!name) return path;
   const start = performance.now();
   let first: number | undefined;
   let total = 0;

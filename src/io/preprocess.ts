@@ -22,14 +22,22 @@ export interface Preprocessor {
   readonly numbers?: readonly number[];
 }
 
-/** Every frame preprocessed. @throws PictureError for numbers that cannot work */
-export function preprocess(clip: Clip, { name, numbers = [] }: Preprocessor): Clip {
+/** A preprocessor's numbers, with defaults. @throws PictureError for those that cannot work */
+export function checkedNumbers({ name, numbers = [] }: Preprocessor): readonly number[] {
   const values = PREPROCESSORS[name].map((missing, i) => numbers[i] ?? missing);
   if (numbers.length > values.length || values.some((v) => !Number.isFinite(v) || v < 0))
     throw new PictureError(
-      `${name} takes ${values.length === 0 ? "no numbers" : `up to ${values.length} numbers of 0 or more`}, got ${numbers.join(", ")}`,
+      `${name} takes ${values.length === 0 ? "no numbers" : values.length === 1 ? "one number of 0 or more" : `up to ${values.length} numbers of 0 or more`}, got ${numbers.join(", ")}`,
     );
-  const [a = 0, b = 0] = values;
+  if (name === "tile" && values[0]! < 1)
+    throw new PictureError(`tile takes how many pixels become one, at least 1, got ${values[0]!}`);
+  return values;
+}
+
+/** Every frame preprocessed. @throws PictureError for numbers that cannot work */
+export function preprocess(clip: Clip, preprocessor: Preprocessor): Clip {
+  const { name } = preprocessor;
+  const [a = 0, b = 0] = checkedNumbers(preprocessor);
   const run = (p: Picture): Picture => {
     if (name === "tile") return tile(p, a);
     const plane = {
@@ -69,7 +77,6 @@ function scribble({ rgba }: Picture, threshold: number): Uint8Array {
 
 /** `n` pixels in each direction become one, and grow again: what tile ControlNets make details for. */
 function tile(p: Picture, n: number): Picture {
-  if (n < 1) throw new PictureError(`tile takes how many pixels become one, at least 1, got ${n}`);
   const small = resize(p, Math.max(1, Math.round(p.width / n)), Math.max(1, Math.round(p.height / n)), "box");
   return resize(small, p.width, p.height, "bicubic");
 }

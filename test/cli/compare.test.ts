@@ -49,6 +49,27 @@ describe("kineograph compare", () => {
     [["a", "--steps", "0"], 2, /whole numbers from 1 to 1000/],
     [["a", "--lcm-lora", "x"], 2, /go with --model/],
     [["a", "-o", "x.mov"], 2, /suffix \.mov is not written/],
+    [
+      ["a", "--schedulers", "lcm", "--guidance", "9"],
+      2,
+      /--guidance .* no effect with --schedulers lcm; theirs is --lcm-g/,
+    ],
+    [
+      ["a", "--schedulers", "lcm,tcd", "--negative", "blue"],
+      2,
+      /--negative acts where guidance is above 1, and it is so for/,
+    ],
+    [["a", "--schedulers", "ddim", "--lcm-guidance", "2"], 2, /--lcm-guidance is for lcm and tcd, and has no effect/],
+    [["a", "--schedulers", "ddim", "--model", "m", "--lcm-lora", "x"], 2, /--lcm-lora is for lcm and tcd/],
+    [["a", "--schedulers", "ddim", "--model", "m", "--lcm-motion", "x"], 2, /--lcm-motion is for lcm and tcd/],
+    [["a", "--schedulers", "lcm", "--model", "m", "--motion", "n", "--lcm-motion", "x"], 2, /--motion has no effect/],
+    [["a", "--sheet", "c.gif"], 2, /--sheet c\.gif: the contact sheet is a PNG; end its name in \.png/],
+    [["a", "-o", "./c.png", "--sheet", "c.png"], 2, /is where --output goes/],
+    [
+      ["a", ...TINY, "--lora", "missing.safetensors"],
+      1,
+      /--lora missing\.safetensors: there is no such file or folder/,
+    ],
   ])("refuses %j", async (words, status, message) => {
     const r = await callCommandLine("compare", ...words);
     expect(r.status).toBe(status);

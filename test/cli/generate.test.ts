@@ -189,8 +189,8 @@ describe("kineograph generate", () => {
     [
       "an original grid with another sampler",
       ["--scheduler", "ddim", "--original-steps", "50"],
-      1,
-      /LCM's training grid/,
+      2,
+      /--original-steps is LCM's training grid/,
     ],
     ["a name of no repository", ["--model", "hf:a"], 1, /hf:a is no name of the Hugging Face Hub; expected hf:owner/],
     ["a word that is no path", ["--model", "sd1.4x"], 1, /--model sd1.4x: there is no such file or folder$/],

@@ -98,8 +98,8 @@ describe("many clips", () => {
     expect(stages.map((s) => s.name)).toEqual(["load", "text", "control", "denoise", "decode"]);
     const wrong = await callCommandLine("plan", ...TINY, "--region", "8,8,32,8:x");
     expect([wrong.status, wrong.message]).toEqual([
-      1,
-      expect.stringMatching(/"x" lies at 8,8,32,8.*beyond the picture, which goes from 0,0 to 32,24/),
+      2,
+      expect.stringMatching(/--region 8,8,32,8:x lies at 8,8,32,8.*beyond the picture, which goes from 0,0 to 32,24/),
     ]);
   });
 
