@@ -43,31 +43,42 @@ export async function planOf(a: RunArguments, capabilities: Capabilities): Promi
   return planPipeline(capabilities, what, options, plannedControl(a, options));
 }
 
-/**
- * `a` with --vae-tiling or --low-memory where only so it fits the memory; `changes` says what was added.
- * @throws OutOfMemoryError where it does not fit in any way
- */
-export async function fitted(
-  a: RunArguments,
-  capabilities: Capabilities,
-): Promise<{ readonly run: RunArguments; readonly changes: readonly string[] }> {
+/** A run in a memory. */
+export interface Fit {
+  readonly run: RunArguments;
+  /** Options that were added, so that it fits. */
+  readonly changes: readonly string[];
+  readonly fits: boolean;
+  /** Undefined where nothing limits the run. */
+  readonly plan?: Plan;
+}
+
+/** `a` with --vae-tiling or --low-memory where only so it fits the memory; where it fits in no way, the one that takes least. */
+export async function closestFit(a: RunArguments, capabilities: Capabilities): Promise<Fit> {
   const memory = memoryFor(a, capabilities);
   // The bundled model takes some megabytes: planning it costs more than it could tell.
-  if (memory === undefined || (a.memory === undefined && a.model === undefined)) return { run: a, changes: [] };
-  let least = Infinity;
+  if (memory === undefined || (a.memory === undefined && a.model === undefined))
+    return { run: a, changes: [], fits: true };
+  let least: (Fit & { readonly plan: Plan }) | undefined;
   for (const way of WAYS) {
     const run = { ...a, ...way };
-    const { peakBytes } = await planOf(run, capabilities);
-    if (peakBytes <= memory) {
-      const changes = [
-        ...(run.vaeTiling === true && a.vaeTiling !== true ? ["--vae-tiling"] : []),
-        ...(run.lowMemory === true && a.lowMemory !== true ? ["--low-memory"] : []),
-      ];
-      return { run, changes };
-    }
-    least = Math.min(least, peakBytes);
+    const changes = [
+      ...(run.vaeTiling === true && a.vaeTiling !== true ? ["--vae-tiling"] : []),
+      ...(run.lowMemory === true && a.lowMemory !== true ? ["--low-memory"] : []),
+    ];
+    const plan = await planOf(run, capabilities);
+    const fits = plan.peakBytes <= memory;
+    if (fits || !least || plan.peakBytes < least.plan.peakBytes) least = { run, changes, fits, plan };
+    if (fits) break;
   }
+  return least!;
+}
+
+/** @throws OutOfMemoryError where it does not fit in any way */
+export async function fitted(a: RunArguments, capabilities: Capabilities): Promise<Pick<Fit, "run" | "changes">> {
+  const { run, changes, fits, plan } = await closestFit(a, capabilities);
+  if (fits) return { run, changes };
   throw new OutOfMemoryError(
-    `this run takes at least ${bytes(least)} of the adapter's memory, also with --low-memory and --vae-tiling, and ${bytes(memory)} ${a.memory === undefined ? "is what the machine has" : "is what --memory allows"}; fewer frames or a smaller size take less`,
+    `this run takes at least ${bytes(plan!.peakBytes)} of the adapter's memory, also with --low-memory and --vae-tiling, and ${bytes(memoryFor(a, capabilities)!)} ${a.memory === undefined ? "is what the machine has" : "is what --memory allows"}; fewer frames or a smaller size take less`,
   );
 }

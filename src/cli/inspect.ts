@@ -2,7 +2,7 @@
 
 import { statSync } from "node:fs";
 import { CheckpointError } from "../io/errors.js";
-import { subfolder, type Folder } from "../io/folder.js";
+import { readJson, subfolder, type Folder } from "../io/folder.js";
 import { openFile, openFolder } from "../io/node-file.js";
 import { recipeToCommand } from "../io/recipe.js";
 import { readRecipeFile, RECIPE_FILE } from "../io/recipe-file.js";
@@ -35,6 +35,8 @@ interface Checkpoint {
   readonly option?: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly notes: readonly string[];
+  /** With --verbose. */
+  readonly entries?: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[];
 }
 
 /** Where `generate` takes what. */
@@ -74,13 +76,8 @@ async function inspectPicture(path: string, { json }: InspectOptions): Promise<v
 }
 
 async function inspectFile(file: WeightFile, path: string, { json, verbose }: InspectOptions): Promise<void> {
-  try {
-    const c = await describe(file, path);
-    if (json === true) console.log(JSON.stringify({ ...c, ...(verbose === true && { entries: [...file.entries()] }) }));
-    else console.log(text(c, verbose === true ? [...file.entries()] : []));
-  } finally {
-    await file.close();
-  }
+  const c = await describe(file, path, verbose === true);
+  console.log(json === true ? JSON.stringify(c) : text(c));
 }
 
 async function inspectModel(
@@ -88,24 +85,31 @@ async function inspectModel(
   paths: readonly string[],
   { json, verbose }: InspectOptions,
 ): Promise<void> {
-  const index = JSON.parse(await folder.readText("model_index.json")) as Record<string, unknown>;
+  const { json: index } = await readJson(folder, "model_index.json");
   const parts: Checkpoint[] = [];
   for (const part of Object.keys(index)) {
     if (part.startsWith("_") || !paths.some((p) => p.startsWith(`${part}/`) && /\.(safetensors|bin)$/.test(p)))
       continue;
-    const file = await openWeightsFolder(subfolder(folder, part));
-    parts.push(await describe(file, part));
-    await file.close();
+    parts.push(await describe(await openWeightsFolder(subfolder(folder, part)), part, verbose === true));
   }
   const family = String(index["_class_name"]);
   if (json === true) return console.log(JSON.stringify({ path: folder.name, kind: "diffusers folder", family, parts }));
   const rows = parts.map((p) => [p.path, p.kind, types(p), count(p.parameters), bytes(p.bytes)]);
   console.log(`${folder.name}: diffusers folder, ${family}\n`);
   console.log(table([["part", "what", "stored as", "parameters", "size"], ...rows], [false, false, false, true, true]));
-  if (verbose === true) for (const p of parts) console.log(`\n${text(p, [])}`);
+  if (verbose === true) for (const p of parts) console.log(`\n${text(p)}`);
 }
 
-async function describe(file: WeightFile, path: string): Promise<Checkpoint> {
+/** What a file holds, with `all` every tensor; closes it. */
+async function describe(file: WeightFile, path: string, all: boolean): Promise<Checkpoint> {
+  try {
+    return { ...(await summary(file, path)), ...(all && { entries: [...file.entries()] }) };
+  } finally {
+    await file.close();
+  }
+}
+
+async function summary(file: WeightFile, path: string): Promise<Checkpoint> {
   const { kind, description, tensors, parameters, dtypes, details } = identify(file);
   const lora = kind === "lora" ? await readLora(file) : undefined;
   const modules = [...(lora?.modules.values() ?? [])];
@@ -154,10 +158,7 @@ function types({ types: perType }: Checkpoint): string {
     .join(", ");
 }
 
-function text(
-  c: Checkpoint,
-  entries: readonly { readonly name: string; readonly dtype: string; readonly shape: readonly number[] }[],
-): string {
+function text(c: Checkpoint): string {
   if (c.tensors === 0) throw new CheckpointError(`${c.path} holds no tensors`);
   const lines = [
     `${c.path}: ${c.kind}`,
@@ -178,7 +179,7 @@ function text(
   if (c.option !== undefined) lines.push(`kineograph generate takes it as ${c.option}`);
   for (const [key, value] of Object.entries(c.metadata)) lines.push(`${key}: ${shortened(value)}`);
   lines.push(...c.notes);
-  for (const e of entries) lines.push(`  ${e.name}  ${e.dtype} [${e.shape.join(", ")}]`);
+  for (const e of c.entries ?? []) lines.push(`  ${e.name}  ${e.dtype} [${e.shape.join(", ")}]`);
   return lines.join("\n");
 }
 

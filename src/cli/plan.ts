@@ -6,7 +6,7 @@ import type { Plan } from "../pipelines/plan.js";
 import { openAdapter } from "./adapters.js";
 import { checkRun } from "./checks.js";
 import { checkControls } from "./controls.js";
-import { fitted, memoryFor, planOf } from "./fit.js";
+import { closestFit, memoryFor, planOf } from "./fit.js";
 import { bytes, count, table } from "./format.js";
 import type { RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
@@ -17,15 +17,16 @@ export async function plan(a: RunArguments): Promise<void> {
   checkRun(a, await openInitVideo(a));
   const capabilities = await adapterOrTypical(a.device);
   const precision = a.precision ?? (capabilities.f16 ? "f16" : "f32");
-  const { run, changes } = await fitted(a, capabilities);
+  const { run, changes, plan: made } = await closestFit(a, capabilities);
   const storage = storageOf(run, precision);
-  const result = await planOf(run, capabilities);
+  const result = made ?? (await planOf(run, capabilities));
   const limit = memoryFor(a, capabilities);
   const fits = limit === undefined ? undefined : result.peakBytes <= limit;
   if (a.json)
     console.log(JSON.stringify({ adapter: capabilities.name, precision, ...storage, ...result, fits, limit, changes }));
   else {
-    if (changes.length > 0) console.log(`memory      ${changes.join(" and ")}, so that it fits`);
+    if (changes.length > 0)
+      console.log(`memory      ${changes.join(" and ")}, ${fits === true ? "so that it fits" : "which takes least"}`);
     console.log(text(result, capabilities, storage, limit, a.memory !== undefined));
   }
 }
@@ -54,6 +55,11 @@ function text(
     ...p.stages.map((s) => [s.name, count(s.flops), String(s.dispatches), bytes(s.peakBytes)]),
     ["total", count(p.flops), String(p.dispatches), bytes(p.peakBytes)],
   ];
+  const lighter = [
+    ...(storage.lowMemory === true ? [] : ["--low-memory"]),
+    ...(storage.weights === "int8" ? [] : ["--weights int8"]),
+    "fewer frames",
+  ];
   return [
     `adapter     ${name}`,
     `parameters  text encoder ${count(text)}, UNet ${count(unet)}, motion modules ${count(motion)}, ${p.stages.some((s) => s.name === "video" || s.name === "control") ? "VAE" : "VAE decoder"} ${count(vae)}`,
@@ -69,6 +75,6 @@ function text(
       ? `Every buffer fits this ${kind === "gpu" ? "GPU" : "adapter"}'s limits; WebGPU does not tell how much memory it has in all: it should be more than ${bytes(p.peakBytes)}.`
       : p.peakBytes <= limit
         ? `Fits: ${given ? "--memory allows" : "the adapter works in the machine's own memory of"} ${bytes(limit)}.`
-        : `Does not fit: ${given ? "--memory allows" : "the adapter works in the machine's own memory of"} ${bytes(limit)}. --low-memory, --weights int8, fewer frames or a smaller size take less.`,
+        : `Does not fit: ${given ? "--memory allows" : "the adapter works in the machine's own memory of"} ${bytes(limit)}. Less is taken by ${lighter.join(", ")} or a smaller size.`,
   ].join("\n");
 }

@@ -89,6 +89,24 @@ export function urlFolder(base: string, paths: readonly string[], options: Fetch
   };
 }
 
+/** A file that holds a JSON object; `name` is the file's. @throws CheckpointError naming it where it is damaged or holds none */
+export async function readJson(
+  folder: Folder,
+  path: string,
+): Promise<{ readonly name: string; readonly json: Readonly<Record<string, unknown>> }> {
+  const name = `${folder.name}/${path}`;
+  const text = await folder.readText(path);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new CheckpointError(`${name} is not valid JSON: download it again`, { cause });
+  }
+  if (typeof json !== "object" || json === null || Array.isArray(json))
+    throw new CheckpointError(`${name} should be a JSON object`);
+  return { name, json: json as Record<string, unknown> };
+}
+
 /** The folder `path` inside `folder`. */
 export function subfolder(folder: Folder, path: string): Folder {
   const prefix = `${plainPath(folder.name, path)}/`;

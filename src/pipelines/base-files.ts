@@ -3,7 +3,7 @@
 
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
-import { subfolder, type Folder } from "../io/folder.js";
+import { readJson, subfolder, type Folder } from "../io/folder.js";
 import { identify } from "../io/names/identify.js";
 import { splitSingleFile } from "../io/names/single-file.js";
 import { openWeights, openWeightsFolder, type WeightFile } from "../io/weight-files.js";
@@ -122,20 +122,6 @@ async function checkFamily(model: Folder): Promise<void> {
     throw new CheckpointError(
       `${model.name} is made for ${family}; AnimateLCM works with Stable Diffusion 1.5 models (StableDiffusionPipeline, AnimateDiffPipeline)`,
     );
-}
-
-async function readJson(folder: Folder, path: string): Promise<NamedConfig> {
-  const name = `${folder.name}/${path}`;
-  const text = await folder.readText(path);
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new CheckpointError(`${name} is not valid JSON: download it again`, { cause });
-  }
-  if (typeof json !== "object" || json === null || Array.isArray(json))
-    throw new CheckpointError(`${name} should be a JSON object`);
-  return { name, json: json as Record<string, unknown> };
 }
 
 async function schedulerConfig(model: Folder): Promise<SchedulerConfig> {

@@ -245,6 +245,28 @@ describe("kineograph inspect", () => {
     expect(r.message).toContain("no PNG, GIF or WebP file");
     expect((await kineograph("inspect", at("none.safetensors"))).message).toContain("there is no such file or folder");
   });
+
+  it("lists every tensor of a model folder's parts where asked to", async () => {
+    expect(await kineograph("inspect", model, "-v", "--json")).toEqual({ status: 0, message: "" });
+    const { parts } = JSON.parse(stdout) as { parts: { tensors: number; entries: { name: string }[] }[] };
+    expect(parts.length).toBeGreaterThan(2);
+    for (const { tensors, entries } of parts) expect(entries.length).toBe(tensors);
+    stdout = "";
+    await kineograph("inspect", model, "-v");
+    for (const name of parts.map(({ entries }) => entries.at(-1)!.name)) expect(stdout).toContain(`  ${name}  F16 [`);
+  });
+
+  it("names the file that is broken, and the cure", async () => {
+    for (const [name, text, message] of [
+      ["model_index.json", "{oops", /model_index\.json is not valid JSON: download it again$/],
+      ["model_index.json", "[]", /model_index\.json should be a JSON object$/],
+    ] as const) {
+      writeFileSync(at(name), text);
+      const r = await kineograph("inspect", folder);
+      expect(r.status).toBe(1);
+      expect(r.message).toMatch(message);
+    }
+  });
 });
 
 describe("kineograph plan and devices", () => {
@@ -265,6 +287,32 @@ describe("kineograph plan and devices", () => {
     expect(plan.stages.map((s) => s.name)).toEqual(["load", "text", "denoise", "decode"]);
     expect(plan.pipelines).toBeLessThanOrEqual(40);
     expect(plan.peakBytes).toBeGreaterThan(plan.weightBytes);
+  });
+
+  it("shows the plan that takes least where nothing fits, and says so", async () => {
+    const words = [
+      "plan",
+      "--model",
+      model,
+      "--frames",
+      "3",
+      "--size",
+      "32x24",
+      "--precision",
+      "f32",
+      "--memory",
+      "0.1MB",
+    ];
+    expect(await kineograph(...words, "--json")).toEqual({ status: 0, message: "" });
+    const plan = JSON.parse(stdout) as { fits: boolean; limit: number; peakBytes: number; lowMemory: boolean };
+    expect(plan).toMatchObject({ fits: false, limit: 1e5, lowMemory: true });
+    expect(plan.peakBytes).toBeGreaterThan(plan.limit);
+    stdout = "";
+    expect(await kineograph(...words)).toEqual({ status: 0, message: "" });
+    expect(stdout).toMatch(/^memory +.*--low-memory, which takes least$/m);
+    expect(stdout).toMatch(
+      /^Does not fit: --memory allows 97.7 KiB. Less is taken by --weights int8, fewer frames or a smaller size.$/m,
+    );
   });
 
   it("lists adapters with what they have and lack", async () => {

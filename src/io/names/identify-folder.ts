@@ -1,21 +1,17 @@
 // What a folder is, by its JSON files.
 
-import type { Folder } from "../folder.js";
+import { readJson, type Folder } from "../folder.js";
 import type { CheckpointKind } from "./findings.js";
 
-/** What a folder is: a whole diffusers model by its model_index.json, a component by its config.json; undefined for neither. */
+/** What a folder is: a whole diffusers model by its model_index.json, a component by its config.json; undefined for neither. @throws CheckpointError where such a file is damaged */
 export async function identifyFolder(
   folder: Folder,
 ): Promise<
   { readonly kind: CheckpointKind; readonly className: string; readonly components: readonly string[] } | undefined
 > {
   const paths = await folder.list();
-  const read = async (path: string): Promise<Readonly<Record<string, unknown>>> => {
-    const value: unknown = JSON.parse(await folder.readText(path));
-    return typeof value === "object" && value !== null ? Object.fromEntries(Object.entries(value)) : {};
-  };
   if (paths.includes("model_index.json")) {
-    const index = await read("model_index.json");
+    const { json: index } = await readJson(folder, "model_index.json");
     const className = String(index["_class_name"]);
     const components = Object.entries(index).filter(
       ([name, v]) => !name.startsWith("_") && Array.isArray(v) && v[0] !== null,
@@ -23,7 +19,7 @@ export async function identifyFolder(
     return { kind: "diffusers-folder", className, components: components.map(([name]) => name) };
   }
   if (!paths.includes("config.json")) return undefined;
-  const config = await read("config.json");
+  const { json: config } = await readJson(folder, "config.json");
   const architectures = config["architectures"];
   const className =
     typeof config["_class_name"] === "string"

@@ -181,6 +181,9 @@ describe("identifyFolder", () => {
         ?.kind,
     ).toBe("text-encoder");
     expect(await identifyFolder(memoryFolder("m", new Map()))).toBeUndefined();
+    await expect(identifyFolder(memoryFolder("m", new Map([["config.json", "{"]])))).rejects.toThrow(
+      "m/config.json is not valid JSON: download it again",
+    );
   });
 });
 
