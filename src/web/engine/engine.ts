@@ -55,7 +55,9 @@ export class Engine {
   run(request: RunRequest, emit: Emit, signal: AbortSignal): Promise<RunResult> {
     return this.#inTurn(signal, async () => {
       const start = performance.now();
-      const warning = await chooseKernels((await this.device()).device, this.sources, request, emit, signal);
+      const { device: first } = await this.device();
+      first.pool.resetPeaks();
+      const warning = await chooseKernels(first, this.sources, request, emit, signal);
       const { loaded, facts } = await this.#loadRecovering(request, emit, signal);
       const load = (performance.now() - start) / 1000;
       emit({ type: "model", facts, steps: stepsOf(loaded, generateOptions(request.options, signal, request.start)) });

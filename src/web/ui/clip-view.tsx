@@ -11,7 +11,7 @@ import { comparing, shown } from "../state/view.js";
 import { IconButton } from "./controls.js";
 import { autoplays, Canvas, Transport, useFrames } from "./player.js";
 import { SaveMenu } from "./save-menu.js";
-import { duration } from "./words.js";
+import { bytes, duration } from "./words.js";
 
 export function ClipView({ clip }: { readonly clip: Clip }) {
   const frames = useFrames(clip);
@@ -101,7 +101,7 @@ export function ClipView({ clip }: { readonly clip: Clip }) {
         <p class="muted small">
           {clip.count} frames of {clip.width} × {clip.height}, seed {clip.settings.seed}, {clip.settings.steps}{" "}
           {clip.settings.steps === 1 ? "step" : "steps"}, made in {duration(total)}
-          {t.load > 0.5 && ` (${duration(t.load)} of it loading)`}
+          {t.load > 0.5 && ` (${duration(t.load)} of it loading)`} with {bytes(clip.peakBytes)} of GPU memory
         </p>
       </div>
     </article>
