@@ -102,7 +102,7 @@ export type { GenerateOptions, ModelLimits, Settings } from "./pipelines/options
 export { planConversion, type Conversion } from "./pipelines/convert.js";
 export type { ConvertedFile, ConvertOptions, Naming } from "./pipelines/convert-parts.js";
 export type { DTypeChoice } from "./pipelines/convert-tensors.js";
-export { decodeRunState, encodeRunState, type RunState } from "./pipelines/run-state.js";
+export { decodeRunState, encodeRunState, ResumeError, type RunState } from "./pipelines/run-state.js";
 export {
   loadPipeline,
   type LoadedPipeline,

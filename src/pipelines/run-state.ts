@@ -4,6 +4,7 @@
 
 import type { Choices } from "../gpu/tuning.js";
 import type { ByteSource } from "../io/byte-source.js";
+import { CheckpointError } from "../io/errors.js";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.js";
 import type { Slot } from "../schedulers/index.js";
 import { version } from "../version.js";
@@ -27,6 +28,20 @@ export interface RunState extends Progress {
 
 const KIND = "kineograph run state";
 
+const LEFT_BEHIND = "give the file that an interrupted run left behind";
+
+/** A state that a run cannot go on from. */
+export class ResumeError extends Error {
+  override readonly name = "ResumeError";
+  /** Why not; the message goes on with the cure. */
+  readonly reason: string;
+
+  constructor(reason: string, cure: string, options?: ErrorOptions) {
+    super(`${reason}; ${cure}`, options);
+    this.reason = reason;
+  }
+}
+
 /**
  * What determines a run's result, comparable by `checkResumable`. Every setting counts, binary data by its sha256; so do the
  * kernels that were chosen by measurement, since sums taken in another order end in other bits.
@@ -42,16 +57,20 @@ export function choicesOfRun({ run }: RunState): Choices {
   return Object.fromEntries(entries.map(([site, way]) => [site, String(way)]));
 }
 
-/** @throws Error naming the first thing in which the state's run is another one than this */
+/** @throws ResumeError naming the first thing in which the state's run is another one than this */
 export function checkResumable(state: RunState, run: RunState["run"]): void {
   for (const key of new Set([...Object.keys(run), ...Object.keys(state.run)])) {
     const [before, now] = [state.run[key], run[key]].map((v) => (v === undefined ? "nothing" : JSON.stringify(v)));
     if (before === now) continue;
-    throw new Error(
-      key === "model"
-        ? "the state to resume is of a run with another model (other files, LoRAs or precision); load what that run used, or start anew without it"
-        : `the state to resume is of another run: its ${key} was ${before}, now it is ${now}; give the same options, or start anew without it`,
-    );
+    throw key === "model"
+      ? new ResumeError(
+          "the state to resume is of a run with another model (other files, LoRAs or precision)",
+          "load what that run used, or start anew without it",
+        )
+      : new ResumeError(
+          `the state to resume is of another run: its ${key} was ${before}, now it is ${now}`,
+          "give the same options, or start anew without it",
+        );
   }
 }
 
@@ -71,14 +90,15 @@ export function encodeRunState({ done, slots, generator, shape, run }: RunState)
   );
 }
 
-/** Reads a state. @throws CheckpointError or Error where the file is none */
+/** Reads a state. @throws ResumeError where the file is none */
 export async function decodeRunState(source: ByteSource): Promise<RunState> {
-  const file = await openSafetensors(source);
+  const file = await openSafetensors(source).catch((error: unknown) => {
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new ResumeError(error.message, LEFT_BEHIND, { cause: error });
+  });
   const done = Number(file.metadata.get("done"));
   if (file.metadata.get("kind") !== KIND || !Number.isInteger(done))
-    throw new Error(
-      `${source.name} holds tensors, but not the state of a run; give the file that an interrupted run left behind`,
-    );
+    throw new ResumeError(`${source.name} holds tensors, but not the state of a run`, LEFT_BEHIND);
   const slots = new Map<Slot, Float32Array>();
   for (const name of file.tensors.keys())
     if (name.startsWith("slot.")) slots.set(name.slice("slot.".length) as Slot, await file.readF32(name));

@@ -6,6 +6,7 @@ import {
   decodeRunState,
   describeRun,
   encodeRunState,
+  ResumeError,
 } from "../../src/pipelines/run-state.js";
 
 describe("the state of a run", () => {
@@ -34,5 +35,21 @@ describe("the state of a run", () => {
     const { run } = await state({});
     expect(Object.keys(run)).not.toContain("tuning");
     expect(choicesOfRun(await state({}))).toEqual({});
+  });
+
+  it("is told from other files", async () => {
+    const none = await decodeRunState(memorySource("page.resume", new TextEncoder().encode("<!DOCTYPE html>"))).catch(
+      (error: unknown) => error,
+    );
+    expect(none).toBeInstanceOf(ResumeError);
+    expect((none as ResumeError).message).toMatch(
+      /^page\.resume.*; give the file that an interrupted run left behind$/,
+    );
+    const saved = await state({});
+    const other = () => checkResumable(saved, { ...saved.run, seed: 8 });
+    expect(other).toThrow(ResumeError);
+    expect(other).toThrow(
+      /^the state to resume is of another run: its seed was 7, now it is 8; give the same options, or start anew without it$/,
+    );
   });
 });
