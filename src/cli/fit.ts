@@ -6,6 +6,7 @@ import type { Capabilities } from "../gpu/limits.js";
 import type { GenerateOptions } from "../pipelines/options.js";
 import { planPipeline, type Plan, type PlannedModel } from "../pipelines/plan.js";
 import { bytes } from "./format.js";
+import type { Terminal } from "./terminal.js";
 import { plannedControl } from "./controls.js";
 import { generateOptions, type RunArguments } from "./options.js";
 import { storageOf } from "./options-memory.js";
@@ -23,6 +24,11 @@ const WAYS = [
 /** Memory that a run may use: --memory, else the machine's where the adapter works in it; WebGPU does not tell a GPU's. */
 export function memoryFor(a: RunArguments, { kind }: Capabilities): number | undefined {
   return a.memory ?? (kind === "cpu" ? totalmem() : undefined);
+}
+
+/** Says what was added to a run so that it fits. */
+export function tellChanges(changes: readonly string[], terminal: Terminal): void {
+  if (changes.length > 0) terminal.say(`memory    ${changes.join(" and ")}, so that it fits`);
 }
 
 /** What planning the run of `a` takes. */
@@ -46,7 +52,9 @@ export async function planOf(a: RunArguments, capabilities: Capabilities): Promi
 /** A run in a memory. */
 export interface Fit {
   readonly run: RunArguments;
-  /** Options that were added, so that it fits. */
+  /** What it has beside what was asked for, so that it fits. */
+  readonly way: Partial<RunArguments>;
+  /** The same as options. */
   readonly changes: readonly string[];
   readonly fits: boolean;
   /** Undefined where nothing limits the run. */
@@ -58,7 +66,7 @@ export async function closestFit(a: RunArguments, capabilities: Capabilities): P
   const memory = memoryFor(a, capabilities);
   // The bundled model takes some megabytes: planning it costs more than it could tell.
   if (memory === undefined || (a.memory === undefined && a.model === undefined))
-    return { run: a, changes: [], fits: true };
+    return { run: a, way: {}, changes: [], fits: true };
   let least: (Fit & { readonly plan: Plan }) | undefined;
   for (const way of WAYS) {
     const run = { ...a, ...way };
@@ -68,16 +76,20 @@ export async function closestFit(a: RunArguments, capabilities: Capabilities): P
     ];
     const plan = await planOf(run, capabilities);
     const fits = plan.peakBytes <= memory;
-    if (fits || !least || plan.peakBytes < least.plan.peakBytes) least = { run, changes, fits, plan };
+    if (fits || !least || plan.peakBytes < least.plan.peakBytes) least = { run, way, changes, fits, plan };
     if (fits) break;
   }
   return least!;
 }
 
+/** A run that fits. */
+export type Fitted = Pick<Fit, "run" | "way" | "changes">;
+
 /** @throws OutOfMemoryError where it does not fit in any way */
-export async function fitted(a: RunArguments, capabilities: Capabilities): Promise<Pick<Fit, "run" | "changes">> {
-  const { run, changes, fits, plan } = await closestFit(a, capabilities);
-  if (fits) return { run, changes };
+export async function fitted(a: RunArguments, capabilities: Capabilities): Promise<Fitted> {
+  const fit = await closestFit(a, capabilities);
+  if (fit.fits) return fit;
+  const { plan } = fit;
   throw new OutOfMemoryError(
     `this run takes at least ${bytes(plan!.peakBytes)} of the adapter's memory, also with --low-memory and --vae-tiling, and ${bytes(memoryFor(a, capabilities)!)} ${a.memory === undefined ? "is what the machine has" : "is what --memory allows"}; fewer frames or a smaller size take less`,
   );

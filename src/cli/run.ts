@@ -13,7 +13,7 @@ import type { RunState } from "../pipelines/run-state.js";
 import { openAdapter } from "./adapters.js";
 import { checkRun } from "./checks.js";
 import { checkControls, controlInputs } from "./controls.js";
-import { fitted } from "./fit.js";
+import { fitted, tellChanges } from "./fit.js";
 import { follow } from "./follow.js";
 import { elapsed } from "./format.js";
 import { interruptible } from "./interrupt.js";
@@ -44,8 +44,11 @@ export interface Prepared {
   readonly keeper: Keeper;
 }
 
-/** @throws UsageError, OutputError or PictureError for what cannot be read or written */
-export async function prepare(a: RunArguments, outputs: readonly string[]): Promise<Prepared> {
+/**
+ * `again` is the command that goes on with the run where it is interrupted, if not this one with --resume.
+ * @throws UsageError, OutputError or PictureError for what cannot be read or written
+ */
+export async function prepare(a: RunArguments, outputs: readonly string[], again?: string): Promise<Prepared> {
   const targets: OutputTarget[] = [];
   for (const output of outputs) targets.push(await outputTarget(output));
   if (a.latentsOut !== undefined) await checkWritable(a.latentsOut);
@@ -56,7 +59,7 @@ export async function prepare(a: RunArguments, outputs: readonly string[]): Prom
     targets,
     video,
     preview: a.preview === undefined ? undefined : await outputTarget(a.preview),
-    keeper: await Keeper.open(a.resume, outputs[0]!),
+    keeper: await Keeper.open(a.resume, outputs[0]!, again),
   };
 }
 
@@ -73,10 +76,10 @@ export async function produce(
     using device = await openAdapter(asked.device);
     terminal.say(`adapter   ${device.capabilities.name}`);
     const { run: a, changes } = await fitted(asked, device.capabilities);
-    if (changes.length > 0) terminal.say(`memory    ${changes.join(" and ")}, so that it fits`);
+    tellChanges(changes, terminal);
     try {
       using session = await openSession(device, a, terminal, signal);
-      return await perform(session, prompt, a, prepared, terminal, signal, start);
+      return await perform(session, prompt, a, prepared, { terminal, signal, start, loadSeconds: session.seconds });
     } finally {
       terminal.clear();
     }
@@ -126,15 +129,21 @@ export async function render(
   return result;
 }
 
-/** One run of a loaded model, written; `start` is when the work for it began. */
+/** Around a run: where it tells how far it is, what stops it, when its work began, and how long of that was loading. */
+export interface Around {
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+  readonly start: number;
+  readonly loadSeconds: number;
+}
+
+/** One run of a loaded model, written. */
 export async function perform(
   session: Session,
   prompt: string,
   a: RunArguments,
   prepared: Prepared,
-  terminal: Terminal,
-  signal: AbortSignal,
-  start: number,
+  { terminal, signal, start, loadSeconds }: Around,
 ): Promise<Produced> {
   const { video, preview, keeper } = prepared;
   session.device.resetCounts();
@@ -163,7 +172,7 @@ export async function perform(
       terminal.warn(`the clip is written; its state can be removed, which failed: ${messageOf(error)}`);
     });
     const output = written[0] ?? "";
-    const report = reportOf({ output, result, loadSeconds: session.seconds, encodeSeconds, start, device, info });
+    const report = reportOf({ output, result, loadSeconds, encodeSeconds, start, device, info });
     return { report, written };
   } catch (error) {
     throw await keeper.stopped(error);

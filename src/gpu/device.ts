@@ -72,6 +72,11 @@ export class Device implements Disposable {
     return this.#gpu === undefined;
   }
 
+  /** True once the device went away: nothing on it can be used any more, and a new one has to be opened. */
+  get isLost(): boolean {
+    return this.#failures?.isLost ?? false;
+  }
+
   get memory(): MemoryUse {
     return this.pool.memory;
   }

@@ -43,9 +43,13 @@ export class Failures {
     this.#disposed = true;
   }
 
+  get isLost(): boolean {
+    return this.#failure instanceof DeviceLostError;
+  }
+
   /** Throws where the device is lost. */
   throwIfLost(): void {
-    if (this.#failure instanceof DeviceLostError) throw this.#failure;
+    if (this.isLost) throw this.#failure!;
   }
 
   /** Throws what the device has reported: a loss for ever, any other error once. */
