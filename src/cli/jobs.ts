@@ -114,24 +114,25 @@ class List {
   /** Makes a job's clip: from the state it was interrupted in, unless that is of another run by now. */
   async #make({ job, fit }: PlannedJob, model: SharedModel, signal: AbortSignal, encoder: boolean): Promise<Report> {
     const start = performance.now();
-    const { run, changes } = fit ?? (await fitted(job.run, (await model.device()).capabilities));
-    tellChanges(changes, this.#terminal);
     await mkdir(isFolder(job.output) ? job.output : dirname(job.output), { recursive: true });
-    const once = async (a: RunArguments): Promise<Report> => {
-      const prepared = await prepare(a, [job.output], "the same command");
-      const { session, loadSeconds } = await model.session(a, signal, encoder);
+    const once = async (asked: RunArguments): Promise<Report> => {
+      const prepared = await prepare(asked, [job.output], "the same command");
+      const { way, changes } = fit ?? (await fitted(asked, (await model.device()).capabilities));
+      tellChanges(changes, this.#terminal);
+      const run = { ...asked, ...way };
+      const { session, loadSeconds } = await model.session(run, signal, encoder);
       const around = { terminal: this.#terminal, signal, start, loadSeconds };
-      return (await perform(session, job.prompt, a, prepared, around)).report;
+      return (await perform(session, job.prompt, run, prepared, around)).report;
     };
     const resume = await stateOf(job);
-    if (resume === undefined) return once(run);
+    if (resume === undefined) return once(job.run);
     try {
-      return await once({ ...run, resume });
+      return await once({ ...job.run, resume });
     } catch (error) {
       if (!(error instanceof ResumeError)) throw error;
       this.#terminal.warn(`line ${job.line} begins anew: ${error.reason}`);
       await rm(resume);
-      return once(run);
+      return once(job.run);
     }
   }
 }
