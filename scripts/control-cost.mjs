@@ -27,8 +27,8 @@ function networkOf(device, dtype, kind, build) {
   const store = new WeightStore(device, dtype, { resting: kind === "t2i-adapter" });
   const model = build(store.root);
   store.pretend();
-  const [rest, dispose] = [() => store.rest(), () => store.dispose()];
-  return { kind, name: kind, model, dtype, weightBytes: store.bytes, rest, dispose };
+  const [awake, dispose] = [(body) => store.awake(body), () => store.dispose()];
+  return { kind, name: kind, model, dtype, weightBytes: store.bytes, awake, dispose };
 }
 
 const text = (colour) => `a ${colour} star moving right on a night sky`;

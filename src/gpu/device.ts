@@ -14,7 +14,7 @@ import { Profiler } from "./profiler.js";
 import { ScopeStack, type Scoped } from "./scope.js";
 import { Submitter } from "./submitter.js";
 import { Tuning } from "./tuning.js";
-import { buffersOf, type Binding, type Counts, type Dispatch, type Recording, type Work } from "./work.js";
+import { buffersOf, type Binding, type Counts, type Dispatch, type Recording, type Upload, type Work } from "./work.js";
 
 export type { Recording } from "./work.js";
 
@@ -30,6 +30,8 @@ export class Device implements Disposable {
   readonly #failures: Failures | undefined;
   readonly #scopes = new ScopeStack();
   #queue: Work[] = [];
+  /** Uploads of work that was given up, which others rely on. */
+  #owed: readonly Upload[] = [];
   #running: Promise<void> = Promise.resolve();
   #disposed = false;
   /** Callers of drain() whose work is not done: it may use buffers that are free again by now. */
@@ -161,9 +163,12 @@ export class Device implements Disposable {
     this.#record({ kind: "dispatch", ...d });
   }
 
-  /** Records the upload of `data` to `buffer` at byte `offset` (a multiple of 4). `data` must not change until drained. */
-  upload(buffer: PoolBuffer, data: Uint8Array, offset = 0): void {
-    this.#record({ kind: "upload", buffer, offset, data });
+  /**
+   * Records the upload of `data` to `buffer` at byte `offset` (a multiple of 4). `data` must not change until drained.
+   * `stays`: it is not dropped with a run that is given up, while this says so.
+   */
+  upload(buffer: PoolBuffer, data: Uint8Array, offset = 0, stays?: () => boolean): void {
+    this.#record({ kind: "upload", buffer, offset, data, ...(stays && { stays }) });
   }
 
   /**
@@ -253,7 +258,7 @@ export class Device implements Disposable {
 
   /**
    * Runs everything recorded so far and resolves when it has been executed. Several callers take turns. With `signal`,
-   * stops between batches and drops the rest of this caller's work.
+   * stops between batches and drops the rest of this caller's work, but for uploads that stay.
    * @throws the signal's reason, DeviceLostError, OutOfMemoryError or GPUValidationError
    */
   async drain(signal?: AbortSignal): Promise<void> {
@@ -263,10 +268,18 @@ export class Device implements Disposable {
     const [submitter, failures] = [this.#submitter, this.#failures];
     if (!submitter || !failures) return;
     const turn = this.#running.then(async () => {
-      // Only the work that wants a buffer for which there was no memory fails: another run's goes on.
-      if (await this.pool.granted()) for (const { refused } of buffersOf(work)) if (refused) throw refused;
-      failures.check();
-      await submitter.run(work, signal, this.#profiler, () => failures.check());
+      const refusals = await this.pool.granted();
+      const owed = this.#owed.filter(({ buffer, stays }) => !buffer.refused && stays?.() === true);
+      this.#owed = [];
+      try {
+        // Only the work that wants a buffer for which there was no memory fails: another run's goes on.
+        if (refusals) for (const { refused } of buffersOf(work)) if (refused) throw refused;
+        failures.check();
+        await submitter.run([...owed, ...work], signal, this.#profiler, () => failures.check());
+      } catch (error) {
+        this.#owed = [...owed, ...work.filter((w) => w.kind === "upload" && w.stays !== undefined)] as Upload[];
+        throw error;
+      }
     });
     this.#running = turn.catch(() => undefined);
     this.#draining++;
@@ -312,6 +325,7 @@ export class Device implements Disposable {
     this.#disposed = true;
     this.#failures?.dispose();
     this.#queue = [];
+    this.#owed = [];
     this.pool.dispose();
     this.#pipelines?.dispose();
     this.#submitter?.dispose();

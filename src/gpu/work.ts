@@ -32,6 +32,11 @@ export interface Upload {
   readonly buffer: PoolBuffer;
   readonly offset: number;
   readonly data: Uint8Array;
+  /**
+   * Who recorded it takes it for done from then on, whatever becomes of the run that it was recorded in: where that is given
+   * up, it is done before whatever runs next, if this still says so.
+   */
+  readonly stays?: () => boolean;
 }
 
 /**

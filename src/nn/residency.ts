@@ -33,10 +33,18 @@ export class HostTensor {
     return elements(this.shape) * bytesPerElement(this.dtype);
   }
 
-  /** The tensor, on the device. */
+  /** The tensor, on the device for as long as the open scope lasts. */
   upload(device: Device): Tensor {
     const t = Tensor.empty(device, this.shape, this.dtype, this.label);
     if (this.#data) t.write(this.#data);
+    return t;
+  }
+
+  /** The tensor, on the device until it is disposed, for any run: it belongs to no scope. */
+  settle(device: Device): Tensor {
+    const t = Tensor.empty(device, this.shape, this.dtype, this.label);
+    device.untrack(t);
+    if (this.#data) t.writeToStay(this.#data);
     return t;
   }
 }
@@ -104,12 +112,7 @@ function moved<P>(value: P, data: ReadonlyMap<Tensor, Uint8Array | undefined>): 
 
 /** The value with everything on the device again; the new tensors belong to no scope. */
 export function toDevice<P>(value: P, device: Device): P {
-  return mapLeaves(value, (leaf) => {
-    if (leaf instanceof Tensor) return leaf;
-    const t = leaf.upload(device);
-    device.untrack(t);
-    return t;
-  });
+  return mapLeaves(value, (leaf) => (leaf instanceof Tensor ? leaf : leaf.settle(device)));
 }
 
 /** Whether a use of the value makes tensors. */

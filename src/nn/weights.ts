@@ -250,6 +250,25 @@ export class WeightStore {
     this.device.trim();
   }
 
+  /**
+   * Runs `body`, which uses the parameters for a while; then they rest, unless others still use them. So they do where it
+   * fails: the next use brings them to the device anew.
+   */
+  async awake<R>(body: () => Promise<R>): Promise<R> {
+    const pin = this.pin();
+    let result: R;
+    try {
+      result = await body();
+    } catch (error) {
+      pin[Symbol.dispose]();
+      await this.rest().catch(() => undefined); // a device that failed may fail to read back too; the first error counts
+      throw error;
+    }
+    pin[Symbol.dispose]();
+    await this.rest();
+    return result;
+  }
+
   /** Frees every parameter. */
   dispose(): void {
     for (const slot of this.#slots) slot.dispose();

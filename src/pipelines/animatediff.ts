@@ -37,7 +37,7 @@ import { Previewer } from "./preview.js";
 import type { LoraInfo, LoraSource } from "./loras.js";
 import type { PromptEmbedding, PromptTokenizer } from "./prompt-chunks.js";
 import { recordText, textWarnings, type TextExtras } from "./record-text.js";
-import { checkResumable, choicesOfRun, describeRun } from "./run-state.js";
+import { checkResumable, choicesOfRun, describeRun, type ModelIdentity } from "./run-state.js";
 import type { LoraStack, SwapOptions } from "./swap-loras.js";
 import { TextCache } from "./text-cache.js";
 import { videoLatents } from "./video-latents.js";
@@ -61,8 +61,8 @@ export interface PipelineParts {
   readonly motionNorm: "joint" | "frame";
   /** Changes the LoRAs in the weights; absent in a plan. */
   readonly loras?: LoraStack;
-  /** Tells the files apart from others: a state of a run goes on only with the same. */
-  readonly identity?: string;
+  /** Tells what was loaded from others, by what errors call its parts: a state of a run goes on only with the same. */
+  readonly identity?: ModelIdentity;
   /** What errors call the motion modules. */
   readonly motionName?: string | undefined;
   /** AnimateLCM-I2V's, where the motion modules' file carries one. */
@@ -118,16 +118,7 @@ export class AnimateDiffPipeline implements Disposable {
    * @throws Error also where a stage produces NaN or infinite values, naming it
    */
   async *generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
-    try {
-      yield* this.#generate(options);
-    } finally {
-      // A run that was stopped may have dropped the upload of weights that rest on the host: they rest again.
-      for (const { store } of [this.parts.text, this.parts.vae]) await store.rest().catch(() => undefined);
-    }
-  }
-
-  async *#generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
-    const { device, vae } = this.parts;
+    const { device, text, vae } = this.parts;
     const { signal } = options;
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
@@ -145,50 +136,54 @@ export class AnimateDiffPipeline implements Disposable {
     const clock = new Clock();
 
     const texts = owned.add(this.#texts.begin());
-    const { conditioning, check } = this.recordText(s, scheduler.timesteps, { ...extras, texts });
-    owned.add(check, { dispose: () => disposeConditioning(conditioning) });
-    await this.#finite(check, "the text encoder", signal);
-    texts.commit();
-    await this.parts.text.store.rest();
+    const conditioning = await text.store.awake(async () => {
+      const recorded = this.recordText(s, scheduler.timesteps, { ...extras, texts });
+      owned.add(recorded.check, { dispose: () => disposeConditioning(recorded.conditioning) });
+      await this.#finite(recorded.check, "the text encoder", signal);
+      texts.commit();
+      return recorded.conditioning;
+    });
     device.trim();
-    const text = clock.lap();
+    const textSeconds = clock.lap();
 
     const slots = owned.add(new LatentSlots(device, this.latentShape(s)));
     const generator = new TorchGenerator(s.seed);
-    const conditions = await makeConditions(inputs, {
-      ...this.parts,
-      settings: s,
-      window: controlled.window,
-      whole: controlled.whole,
-      timesteps: scheduler.timesteps,
-      steps: scheduler.counts,
-      regionTexts: conditioning.regions,
-      generator,
-      finite: (c, stage) => this.#finite(c, stage, signal),
+    const { resume } = options;
+    // Pictures are encoded here, if any.
+    const { conditions, initial, video } = await vae.store.awake(async () => {
+      const made = await makeConditions(inputs, {
+        ...this.parts,
+        settings: s,
+        window: controlled.window,
+        whole: controlled.whole,
+        timesteps: scheduler.timesteps,
+        steps: scheduler.counts,
+        regionTexts: conditioning.regions,
+        generator,
+        finite: (c, stage) => this.#finite(c, stage, signal),
+      });
+      for (const c of made) owned.add({ dispose: () => c[Symbol.dispose]() });
+      const encoding = new Clock();
+      // What a run begins with; FreeInit's iterations want it again, also in a run that goes on.
+      let first: Float32Array | undefined;
+      if (!options.video) first = initialNoise(generator, slots.shape, s);
+      else if (!resume || s.freeInit > 1)
+        first = await videoLatents(this.parts, options.video, s, scheduler, generator, (counted) =>
+          this.#finite(counted, "the VAE encoder", signal),
+        );
+      return { conditions: made, initial: first, video: encoding.lap() };
     });
-    for (const c of conditions) owned.add({ dispose: () => c[Symbol.dispose]() });
+    device.trim();
     const word = options.attentionTo;
     const reader =
       word === undefined ? undefined : wordReader(this.parts, s, { ...controlled, conditioning, slots, word });
     if (reader) owned.add({ dispose: () => reader[Symbol.dispose]() });
     const acting = reader ? [...conditions, reader] : conditions;
     const denoiser = owned.add(this.denoiser(s, scheduler, conditioning, slots, acting));
-    const encoding = new Clock();
-    const { resume } = options;
-    // What a run begins with; FreeInit's iterations want it again, also in a run that goes on.
-    let initial: Float32Array | undefined;
-    if (!options.video) initial = initialNoise(generator, slots.shape, s);
-    else if (!resume || s.freeInit > 1)
-      initial = await videoLatents(this.parts, options.video, s, scheduler, generator, (counted) =>
-        this.#finite(counted, "the VAE encoder", signal),
-      );
     if (resume) {
       slots.restore(resume.slots);
       generator.setState(resume.generator);
     } else slots.upload("sample", options.video ? initial! : initial!.map((v) => v * scheduler.initNoiseSigma));
-    await vae.store.rest();
-    const video = encoding.lap();
-    device.trim();
     let denoising = 0;
     const loop = denoise({
       device,
@@ -215,9 +210,8 @@ export class AnimateDiffPipeline implements Disposable {
     device.trim(); // the decoder wants buffers of other sizes than the UNet
     const { image } = inputs;
     const truncate = image?.colourMatch === true; // as AnimateLCM's own code, which matches cut-off bytes
-    const decoded = await this.#decode(s, slots.get("sample"), { truncate }, signal);
+    const decoded = await vae.store.awake(() => this.#decode(s, slots.get("sample"), { truncate }, signal));
     const frames = truncate ? { ...decoded, ...matchColours(decoded, image.image) } : decoded;
-    await vae.store.rest();
     const latents = fromChannelsLast(await slots.get("sample").read(), vae.config.latentChannels);
     const [f, h, w, c] = slots.shape;
     yield {
@@ -227,7 +221,7 @@ export class AnimateDiffPipeline implements Disposable {
       latentShape: [1, c, f, h, w],
       settings: s,
       timesteps: scheduler.timesteps,
-      seconds: { text, ...(options.video && { video }), denoise: denoising, decode: clock.lap() },
+      seconds: { text: textSeconds, ...(options.video && { video }), denoise: denoising, decode: clock.lap() },
       warnings,
     };
   }
@@ -285,9 +279,9 @@ export class AnimateDiffPipeline implements Disposable {
   }
 
   /** What tells this model from others. */
-  #identity(): string {
+  #identity(): ModelIdentity {
     const { identity, loras } = this.parts;
-    return JSON.stringify([identity, loras?.info.map((l) => [l.hash, l.weight])]);
+    return { ...identity, LoRAs: loras?.info.map((l) => [l.content, l.weight]) ?? [] };
   }
 
   /** The model's noise schedule with what a run changes in it. */

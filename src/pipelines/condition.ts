@@ -21,3 +21,14 @@ export interface Condition extends Disposable {
    */
   record(x: Tensor, inputs: UNetInputs): UNetAdditions;
 }
+
+/** The condition when `prepare` has done what it takes before its first evaluation; disposed where that fails. */
+export async function prepared<C extends Condition>(condition: C, prepare: () => Promise<void>): Promise<C> {
+  try {
+    await prepare();
+    return condition;
+  } catch (error) {
+    condition[Symbol.dispose]();
+    throw error;
+  }
+}

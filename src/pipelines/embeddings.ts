@@ -2,7 +2,7 @@
 
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
-import { headerHash } from "../io/header-hash.js";
+import { contentHash, headerHash } from "../io/checkpoint-hash.js";
 import { readEmbedding } from "../io/names/embedding.js";
 import { identify } from "../io/names/identify.js";
 import { openWeights } from "../io/weight-files.js";
@@ -22,6 +22,8 @@ export interface EmbeddingInfo {
   readonly vectors: number;
   /** sha256 of its header. */
   readonly hash: string;
+  /** Tells its content from that of other files: see contentHash. */
+  readonly content: string;
 }
 
 /**
@@ -55,7 +57,8 @@ export async function openEmbeddings(
           );
         embeddings.set(key, { from: file.name, embedding: { name: called, vectors: read.vectors } });
       }
-      info.push({ file: file.name, names, vectors: read.vectors.length, hash: await headerHash(file) });
+      const [hash, content] = [await headerHash(file), await contentHash(file)];
+      info.push({ file: file.name, names, vectors: read.vectors.length, hash, content });
     } finally {
       await file.close();
     }

@@ -53,8 +53,8 @@ export class FrameDecoder implements Disposable {
     this.#tiling = tiling;
     this.#dtype = dtype;
     this.#latents = latents;
-    this.#pin = vae.store.pin();
     this.#input = Tensor.empty(latents.device, [this.count, h, w, c], "f32", "latents to decode");
+    this.#pin = vae.store.pin();
   }
 
   /** Records the decoding of `count` frames from frame `start`. */

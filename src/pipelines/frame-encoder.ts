@@ -52,9 +52,9 @@ export class FrameEncoder implements Disposable {
     this.count = Array.from({ length: most }, (_, i) => most - i).find((n) => frames % n === 0)!;
     this.#vae = vae;
     this.#tiling = tiling;
-    this.#pin = vae.store.pin();
     this.#dtype = dtype;
     this.#input = Tensor.empty(device, [this.count, height, width, 3], dtype, "pictures to encode");
+    this.#pin = vae.store.pin();
   }
 
   /** Records the encoding of the next `count` frames, f32 `[count, height, width, 3]` in −1 … 1. */

@@ -104,8 +104,9 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     const encoder = files.weights.image && (files.motionName ?? files.name);
     checkTogether(options.animates, encoder, files.motionName);
   }
+  const weights = options.weights ?? dtype;
   const models = buildModels(device, files.configs, {
-    storage: { weights: options.weights ?? dtype, lowMemory: options.lowMemory ?? false },
+    storage: { weights, lowMemory: options.lowMemory ?? false },
     encoder: options.encoder ?? files.weights.image !== undefined,
     unetWeights: files.weights.unet,
     imageWeights: files.weights.image,
@@ -119,6 +120,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     room: files.tokenizer.modelMaxLength - 2,
   });
   const loras = await openLoras(device, options.loras ?? [], stores);
+  let contents: Readonly<Record<string, string>>;
   try {
     const { text, unet, vae, image } = files.weights;
     // The UNet comes last: what rests on the host is there before it takes the memory.
@@ -130,6 +132,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     ];
     for (const { store, file } of stages) store.check(file);
     if (options.firstRun) compileAhead(device, files, dtype, options.firstRun, options);
+    contents = await files.identity();
     const totalBytes = stages.reduce((n, { store, file }) => n + store.bytesIn(file), 0);
     let done = 0;
     for (const { name, store, file, patch } of stages) {
@@ -147,6 +150,12 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
   } finally {
     await loras.close();
   }
+  const identity = {
+    ...contents,
+    embeddings: embeddingInfo.map((e) => [e.names, e.content]),
+    precision: dtype,
+    "storage of weights": weights,
+  };
   const motion = stores.unet.count((name) => name.includes("motion_modules."));
   const pipeline = new AnimateDiffPipeline({
     device,
@@ -160,7 +169,7 @@ async function load(device: Device, files: ModelFiles, options: LoadOptions): Pr
     maxFrames: models.maxFrames,
     motionNorm: options.motionNorm ?? files.motionNorm,
     loras: new LoraStack(device, files, stores, loras),
-    identity: JSON.stringify([files.hashes, dtype, embeddingInfo.map((e) => [e.names, e.hash])]),
+    identity,
     motionName: files.motionName,
     imageEncoder: models.imageEncoder && {
       name: files.motionName ?? files.name,

@@ -8,7 +8,7 @@ import { mergeLora, type LoraTerm } from "../../kernels/merge-lora.js";
 import type { Device } from "../gpu/device.js";
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
-import { headerHash } from "../io/header-hash.js";
+import { contentHash, headerHash } from "../io/checkpoint-hash.js";
 import { identify } from "../io/names/identify.js";
 import { loraDelta } from "../io/names/lora-delta.js";
 import { readLora, type LoraModule } from "../io/names/lora.js";
@@ -29,6 +29,8 @@ export interface LoraInfo {
   readonly alpha: number;
   /** sha256 of its header. */
   readonly hash: string;
+  /** Tells its content from that of other files: see contentHash. */
+  readonly content: string;
 }
 
 /** A LoRA file and how strongly it acts: 1 as trained, 0 not at all, below 0 the opposite. */
@@ -131,6 +133,7 @@ export async function openLoras(
         rank: first?.rank ?? 0,
         alpha: first?.alpha ?? 0,
         hash: await headerHash(file),
+        content: await contentHash(file),
       });
     }
   } catch (error) {

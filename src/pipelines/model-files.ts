@@ -4,7 +4,7 @@
 import type { ByteSource } from "../io/byte-source.js";
 import { CheckpointError } from "../io/errors.js";
 import type { Folder } from "../io/folder.js";
-import { headerHash } from "../io/header-hash.js";
+import { contentHash, headerHash, sha256 } from "../io/checkpoint-hash.js";
 import { identify } from "../io/names/identify.js";
 import { readMotion } from "../io/names/motion.js";
 import { renameWeights } from "../io/names/renamed.js";
@@ -53,6 +53,8 @@ export interface ModelFiles {
   };
   /** sha256 over names, types and shapes of each file's tensors. */
   readonly hashes: Readonly<Record<string, string>>;
+  /** Hashes of what is in the files, by what errors call them; reads a megabyte or so of each. */
+  identity(): Promise<Readonly<Record<string, string>>>;
   /** What was left out, one sentence each. */
   readonly notes: readonly string[];
   close(): Promise<void>;
@@ -82,26 +84,45 @@ export async function openModel(sources: ModelSources): Promise<ModelFiles> {
     const motion = motionSource && (await openMotion(motionSource));
     if (sources.vae) open.push(vae.weights);
     if (motion) open.push(motion.weights);
+    const parts = {
+      text: text.weights,
+      unet: base.unet.weights,
+      vae: vae.weights,
+      ...(motion && { motion: motion.weights }),
+    };
+    const configs = {
+      text: text.config,
+      unet: base.unet.config,
+      vae: vae.config,
+      ...(motion && { motion: motion.config }),
+    };
+    const tokenizer = sources.tokenizer ? await openTokenizer(sources.tokenizer) : base.tokenizer;
     const inside = base.unet.config.json["_class_name"] === "UNetMotionModel" ? base.unet.config.name : undefined;
     return {
       name: base.name,
       motionName: motion?.weights.name ?? inside,
       motionNorm: motion?.norm ?? "joint",
-      configs: { text: text.config, unet: base.unet.config, vae: vae.config, ...(motion && { motion: motion.config }) },
+      configs,
       scheduler: base.scheduler,
-      tokenizer: sources.tokenizer ? await openTokenizer(sources.tokenizer) : base.tokenizer,
+      tokenizer,
       weights: {
         text: text.weights,
         unet: withMotion(base.unet.weights, motion?.weights),
         vae: vae.weights,
         ...(motion?.imageEncoder && { image: motion.imageEncoder }),
       },
-      hashes: {
-        text: await headerHash(text.weights),
-        unet: await headerHash(base.unet.weights),
-        vae: await headerHash(vae.weights),
-        ...(motion && { motion: await headerHash(motion.weights) }),
-      },
+      hashes: Object.fromEntries(
+        await Promise.all(Object.entries(parts).map(async ([part, file]) => [part, await headerHash(file)] as const)),
+      ),
+      identity: async () => ({
+        "text encoder": await contentHash(parts.text),
+        UNet: await contentHash(parts.unet),
+        VAE: await contentHash(parts.vae),
+        ...(parts.motion && { "motion modules": await contentHash(parts.motion) }),
+        ...(motion?.imageEncoder && { "image encoder": await contentHash(motion.imageEncoder) }),
+        configuration: await hashOf([Object.entries(configs).map(([part, { json }]) => [part, json]), base.scheduler]),
+        tokenizer: await hashOf(tokenizer.description),
+      }),
       notes: [...base.notes, ...(motion?.notes ?? [])],
       close,
     };
@@ -109,6 +130,10 @@ export async function openModel(sources: ModelSources): Promise<ModelFiles> {
     await close();
     throw error;
   }
+}
+
+function hashOf(value: unknown): Promise<string> {
+  return sha256(new TextEncoder().encode(JSON.stringify(value)));
 }
 
 function isFolder(source: Folder | ByteSource): source is Folder {

@@ -23,7 +23,7 @@ export class Previewer {
   async run(latents: Tensor): Promise<Frames> {
     const [count, height, width, c] = latents.shape as [number, number, number, number];
     const values = await latents.read();
-    const map = await (this.#map ??= this.#fit(latents, c));
+    const map = await (this.#map ??= this.#fitted(latents, c));
     const rgba = new Uint8Array(count * height * width * 4);
     for (let p = 0; p < count * height * width; p++) {
       for (let k = 0; k < 3; k++) {
@@ -40,6 +40,16 @@ export class Previewer {
     this.#map = undefined;
   }
 
+  /** One that fails is fitted again at the next preview. */
+  async #fitted(latents: Tensor, c: number): Promise<number[][]> {
+    try {
+      return await this.#fit(latents, c);
+    } catch (error) {
+      this.#map = undefined;
+      throw error;
+    }
+  }
+
   async #fit({ device }: Tensor, c: number): Promise<number[][]> {
     const z = new TorchGenerator(0).randn(SAMPLES * c);
     const { scalingFactor } = this.#vae.config;
@@ -48,12 +58,12 @@ export class Previewer {
       { length: SAMPLES * plane * c },
       (_, i) => z[Math.floor(i / (plane * c)) * c + (i % c)]! / scalingFactor,
     );
-    const pictures = device.scope(() =>
-      this.#vae.decoder.forward(Tensor.from(device, patches, [SAMPLES, SIDE, SIDE, c], "f32", "preview patches")),
-    );
-    const rgb = await pictures.read();
-    pictures.dispose();
-    await this.#vae.store.rest();
+    const rgb = await this.#vae.store.awake(async () => {
+      using pictures = device.scope(() =>
+        this.#vae.decoder.forward(Tensor.from(device, patches, [SAMPLES, SIDE, SIDE, c], "f32", "preview patches")),
+      );
+      return await pictures.read();
+    });
     const pixels = rgb.length / 3 / SAMPLES;
     const means = [0, 1, 2].map((k) =>
       Array.from({ length: SAMPLES }, (_, s) => {

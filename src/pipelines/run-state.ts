@@ -4,6 +4,7 @@
 
 import type { Choices } from "../gpu/tuning.js";
 import type { ByteSource } from "../io/byte-source.js";
+import { sha256 } from "../io/checkpoint-hash.js";
 import { CheckpointError } from "../io/errors.js";
 import { openSafetensors, writeSafetensors } from "../io/safetensors.js";
 import type { Slot } from "../schedulers/index.js";
@@ -26,6 +27,9 @@ export interface RunState extends Progress {
   readonly run: Readonly<Record<string, unknown>>;
 }
 
+/** What a model is, by its parts; its content as hashes. */
+export type ModelIdentity = Readonly<Record<string, unknown>>;
+
 const KIND = "kineograph run state";
 
 const LEFT_BEHIND = "give the file that an interrupted run left behind";
@@ -46,9 +50,9 @@ export class ResumeError extends Error {
  * What determines a run's result, comparable by `checkResumable`. Every setting counts, binary data by its sha256; so do the
  * kernels that were chosen by measurement, since sums taken in another order end in other bits.
  */
-export async function describeRun(settings: object, model: string, choices: Choices): Promise<RunState["run"]> {
+export async function describeRun(settings: object, model: ModelIdentity, choices: Choices): Promise<RunState["run"]> {
   const tuning = Object.keys(choices).length > 0 ? choices : undefined;
-  return { version, model, ...((await plain({ ...settings, tuning })) as Record<string, unknown>) };
+  return { version, model: await plain(model), ...((await plain({ ...settings, tuning })) as Record<string, unknown>) };
 }
 
 /** The kernels that a run began with: it goes on with the same. */
@@ -59,19 +63,29 @@ export function choicesOfRun({ run }: RunState): Choices {
 
 /** @throws ResumeError naming the first thing in which the state's run is another one than this */
 export function checkResumable(state: RunState, run: RunState["run"]): void {
-  for (const key of new Set([...Object.keys(run), ...Object.keys(state.run)])) {
-    const [before, now] = [state.run[key], run[key]].map((v) => (v === undefined ? "nothing" : JSON.stringify(v)));
-    if (before === now) continue;
-    throw key === "model"
-      ? new ResumeError(
-          "the state to resume is of a run with another model (other files, LoRAs or precision)",
-          "load what that run used, or start anew without it",
-        )
-      : new ResumeError(
-          `the state to resume is of another run: its ${key} was ${before}, now it is ${now}`,
-          "give the same options, or start anew without it",
-        );
-  }
+  const key = differences(state.run, run)[0];
+  if (key === undefined) return;
+  const [before, now] = [state.run[key], run[key]];
+  throw key === "model"
+    ? new ResumeError(
+        `the state to resume is of a run with another model (other ${differences(before, now).join(", ")})`,
+        "load what that run used, or start anew without it",
+      )
+    : new ResumeError(
+        `the state to resume is of another run: its ${key} was ${shown(before)}, now it is ${shown(now)}`,
+        "give the same options, or start anew without it",
+      );
+}
+
+/** Names by which two records differ. */
+function differences(a: unknown, b: unknown): string[] {
+  const [before, now] = [a, b].map((v) => (typeof v === "object" && v !== null ? (v as ModelIdentity) : {}));
+  const names = new Set([...Object.keys(now!), ...Object.keys(before!)]);
+  return [...names].filter((name) => shown(before![name]) !== shown(now![name]));
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? "nothing" : JSON.stringify(value);
 }
 
 /** A state as a file. */
@@ -115,9 +129,7 @@ export async function decodeRunState(source: ByteSource): Promise<RunState> {
 async function plain(value: unknown): Promise<unknown> {
   if (typeof value === "bigint") return String(value);
   if (ArrayBuffer.isView(value)) {
-    const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
-    const digest = await crypto.subtle.digest("SHA-256", bytes);
-    return Array.from(new Uint8Array(digest), (b) => b.toString(16).padStart(2, "0")).join("");
+    return sha256(new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice());
   }
   if (Array.isArray(value)) return Promise.all(value.map(plain));
   if (typeof value !== "object" || value === null) return value;

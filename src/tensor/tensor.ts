@@ -119,6 +119,11 @@ export class Tensor implements Scoped, Disposable {
     this.device.upload(this.#there(), data, this.#offset + offset);
   }
 
+  /** The same for the whole tensor, done also where the run in which it is recorded is given up. @internal */
+  writeToStay(data: Uint8Array): void {
+    this.device.upload(this.#there(), data, this.#offset, () => !this.#disposed);
+  }
+
   /** Runs what was recorded and returns the values; f16 comes as f32. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#values()) as Float32Array<ArrayBuffer>;

@@ -104,6 +104,25 @@ describe("recorded work", () => {
     expect(lost.size).toBe(1);
   });
 
+  it("does an aborted caller's uploads that stay before whatever is next, while their owner wants them", async () => {
+    const device = await testDevice();
+    const stay = (value: number): Tensor => {
+      const t = Tensor.empty(device, [1, 1], "f32", "stays");
+      t.writeToStay(new Uint8Array(Float32Array.of(value).buffer));
+      return t;
+    };
+    using a = stay(4);
+    const gone = stay(5);
+    await expect(device.drain(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+    gone.dispose();
+    device.trim(); // to its buffer nothing can be uploaded any more
+    using y = matmul(a, a);
+    await expect(device.drain(AbortSignal.abort(new Error("again")))).rejects.toThrow("again");
+    using z = matmul(a, a);
+    expect((await z.read())[0]).toBe(16);
+    expect(y.size).toBe(1);
+  });
+
   it("reports a shader that does not compile by its label", async () => {
     const device = await testDevice();
     device.dispatch({

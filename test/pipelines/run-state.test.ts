@@ -16,7 +16,7 @@ describe("the state of a run", () => {
     shape: [1, 1, 1, 4] as const,
     slots: new Map([["sample" as const, Float32Array.of(1, 2, 3, 4)]]),
     generator: Uint8Array.of(9),
-    run: await describeRun(settings, "model", choices),
+    run: await describeRun(settings, { UNet: "ab" }, choices),
   });
 
   it("carries the kernels that were chosen by measurement, and goes on with the same alone", async () => {
@@ -25,7 +25,7 @@ describe("the state of a run", () => {
     const read = await decodeRunState(file);
     expect(choicesOfRun(read)).toEqual(choices);
     expect(() => checkResumable(read, read.run)).not.toThrow();
-    const table = await describeRun(settings, "model", {});
+    const table = await describeRun(settings, { UNet: "ab" }, {});
     expect(() => checkResumable(read, table)).toThrow(
       'its tuning was {"gemm f16 of some size":"gpu/4"}, now it is nothing',
     );

@@ -113,6 +113,13 @@ export class CLIPTokenizer {
     return this.#tokens.size;
   }
 
+  /** What its answers depend on, as text: tells tokenizers apart. */
+  get description(): string {
+    const { modelMaxLength, bosTokenId, eosTokenId, padTokenId } = this;
+    const tables = [this.#vocab, this.#ranks, this.#special.ids].map((table) => [...table]);
+    return JSON.stringify([...tables, modelMaxLength, bosTokenId, eosTokenId, padTokenId]);
+  }
+
   /** The tokens of a text, without start and end; "</w>" ends a word. */
   tokenize(text: string): string[] {
     return this.#special.split(text).flatMap((part) => (part.special ? [part.text] : this.#tokenizePlain(part.text)));

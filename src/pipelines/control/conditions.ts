@@ -8,7 +8,7 @@ import { vaeFactor } from "../../models/vae/config.js";
 import type { CrossAttention, PreparedText } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
 import type { TorchGenerator } from "../../tensor/torch-generator.js";
-import type { Condition } from "../condition.js";
+import { prepared, type Condition } from "../condition.js";
 import type { Course } from "../course.js";
 import { FrameEncoder } from "../frame-encoder.js";
 import { windowSchedule } from "../long.js";
@@ -24,7 +24,7 @@ import {
   type ImagePromptSettings,
 } from "./image-prompt.js";
 import { settleControls, type ControlledRun, type ControlOptions, type ControlSettings } from "./options.js";
-import { toUnit } from "./pictures.js";
+import { toUnit, wayInto } from "./pictures.js";
 import { regionConditions } from "./region-condition.js";
 import { t2iCondition } from "./t2i-condition.js";
 import { settleRegions, type RegionInputs, type RegionSettings } from "./regions.js";
@@ -137,20 +137,17 @@ export async function makeConditions(
     if (image) made.push(await imageCondition(image, run));
     for (const c of controls) {
       const { network } = c;
-      const way = `the pictures' way into ${network.name}`;
       if (network.kind === "t2i-adapter") {
-        const { condition, check } = t2iCondition(c, network.model, run);
-        made.push(condition);
-        await run.finite(check, way);
-        check.dispose();
-        await network.rest();
+        made.push(await t2iCondition(c, network, run));
         continue;
       }
-      const condition = controlCondition(c, network.model, run);
-      made.push(condition);
-      const check = await embed(condition, c, network.model, run);
-      await run.finite(check, way);
-      check.dispose();
+      const { model, name } = network;
+      const condition = controlCondition(c, model, run);
+      const embedding = async () => {
+        using check = await embed(condition, c, model, run);
+        await run.finite(check, wayInto(name));
+      };
+      made.push(await prepared(condition, embedding));
     }
     for (const p of imagePrompts) made.push(await imagePromptCondition(p, run));
     return made;

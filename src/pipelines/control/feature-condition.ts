@@ -39,18 +39,16 @@ export class FeatureCondition implements Condition {
   compute(device: Tensor["device"], get: (first: number, n: number) => readonly Tensor[]): Tensor {
     const { count, batch, window, whole } = this.#o;
     return device.scope(() => {
-      let maps: Tensor[] | undefined;
       for (let first = 0; first < count; first += batch)
         device.scope(() => {
           const n = Math.min(batch, count - first);
           const made = get(first, n);
-          if (!maps) {
-            maps = made.map((t) => Tensor.empty(device, [count, ...t.shape.slice(1)], t.dtype, "features"));
-            for (const t of maps) device.untrack(t);
+          if (this.#maps.length === 0) {
+            this.#maps = made.map((t) => Tensor.empty(device, [count, ...t.shape.slice(1)], t.dtype, "features"));
+            for (const t of this.#maps) device.untrack(t);
           }
-          for (const [i, t] of made.entries()) copyRows(t, 0, maps[i]!, first, n);
+          for (const [i, t] of made.entries()) copyRows(t, 0, this.#maps[i]!, first, n);
         });
-      this.#maps = maps!;
       if (count === 1 || whole) this.#places = this.#maps;
       else {
         this.#places = this.#maps.map((t) =>

@@ -9,7 +9,7 @@ import { clipPixels } from "../../models/clip/vision-model.js";
 import type { UNetAdditions } from "../../models/unet/additions.js";
 import type { MoreKeyValues, CrossAttention } from "../../nn/attention.js";
 import { Tensor } from "../../tensor/tensor.js";
-import type { Condition } from "../condition.js";
+import { prepared, type Condition } from "../condition.js";
 import type { ConditionedRun } from "./conditions.js";
 import type { IPAdapter } from "./ip-adapter.js";
 import { checkSpan, inSpan, type Span } from "./span.js";
@@ -86,27 +86,29 @@ export async function imagePromptCondition(p: ImagePromptSettings, run: Conditio
   if (adapter.unet !== run.unet)
     throw new Error(`${adapter.name} was loaded for another model's UNet; load it for this one (loadIPAdapter)`);
   const { imageSize } = adapter.encoder.config;
-  const { attention, check } = device.scope(() => {
-    const pictures = joinTokens(p.images.map((image) => adapter.tokens(clipPixels(image, imageSize))));
-    const sides = [pictures];
-    if (settings.guidance > 1) {
-      const none = adapter.tokens(undefined);
-      sides.unshift(joinTokens(p.images.map(() => none)));
-    }
-    const keyValues = sides.map((tokens) => adapter.keyValues(tokens));
-    const joined = [...keyValues[0]!.keys()].map((layer) => {
-      const [, tokens, width] = keyValues[0]!.get(layer)!.shape as [number, number, number];
-      const both = Tensor.empty(device, [sides.length, tokens, width], pictures.dtype, "picture keys and values");
-      for (const [i, side] of keyValues.entries()) copyRows(side.get(layer)!, 0, both, i, 1);
-      return [layer, { keyValues: both, scale: p.scale }] as const;
+  return adapter.awake(async () => {
+    const { attention, counted } = device.scope(() => {
+      const pictures = joinTokens(p.images.map((image) => adapter.tokens(clipPixels(image, imageSize))));
+      const sides = [pictures];
+      if (settings.guidance > 1) {
+        const none = adapter.tokens(undefined);
+        sides.unshift(joinTokens(p.images.map(() => none)));
+      }
+      const keyValues = sides.map((tokens) => adapter.keyValues(tokens));
+      const joined = [...keyValues[0]!.keys()].map((layer) => {
+        const [, tokens, width] = keyValues[0]!.get(layer)!.shape as [number, number, number];
+        const both = Tensor.empty(device, [sides.length, tokens, width], pictures.dtype, "picture keys and values");
+        for (const [i, side] of keyValues.entries()) copyRows(side.get(layer)!, 0, both, i, 1);
+        return [layer, { keyValues: both, scale: p.scale }] as const;
+      });
+      const values = pictures.dtype === "f32" ? pictures : cast(pictures, "f32");
+      return { attention: new Map(joined), counted: countNonFinite(values) };
     });
-    const counted = pictures.dtype === "f32" ? pictures : cast(pictures, "f32");
-    return { attention: new Map(joined), check: countNonFinite(counted) };
+    return prepared(new ImagePromptCondition(attention, p, steps), async () => {
+      using check = counted;
+      await run.finite(check, `the image encoder of ${adapter.name}`);
+    });
   });
-  await run.finite(check, `the image encoder of ${adapter.name}`);
-  check.dispose();
-  await adapter.rest();
-  return new ImagePromptCondition(attention, p, steps);
 }
 
 /** Tokens `[1, n, width]` of several pictures, one after another. */

@@ -10,6 +10,7 @@ import type { WeightStore } from "../../nn/weights.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { FrameEncoder } from "../frame-encoder.js";
 import { clipMoments, coverClip, sampleLatents } from "../video-latents.js";
+import { prepared } from "../condition.js";
 import type { ConditionedRun } from "./conditions.js";
 import { FeatureCondition } from "./feature-condition.js";
 import { copyRows } from "../../../kernels/copy.js";
@@ -20,7 +21,7 @@ export interface ImageEncoder {
   readonly name: string;
   readonly model: FeatureAdapter;
   /** Its weights: they rest on the host but for the moment in which the maps are computed. */
-  readonly store: Pick<WeightStore, "rest">;
+  readonly store: Pick<WeightStore, "awake">;
 }
 
 export interface ImageInputs {
@@ -107,15 +108,17 @@ export async function imageCondition(
     const t = Tensor.from(device, values, shape, "f32", label);
     return dtype === "f32" ? t : cast(t, dtype, label);
   };
-  const check = condition.compute(device, (first, n) => {
+  const maps = (first: number, n: number) => {
     const one = stored(latents, [1, h, w, c], "picture's latents");
     const x = Tensor.empty(device, [n, h, w, c], dtype, "picture's latents, repeated");
     for (let i = 0; i < n; i++) copyRows(one, 0, x, i, 1);
     const rows = stored(positions.slice(first * width, (first + n) * width), [n, width], "frame positions");
     return encoder.model.forward(x, rows);
-  });
-  await run.finite(check, `the image encoder (${encoder.name})`);
-  check.dispose();
-  await encoder.store.rest();
-  return condition;
+  };
+  return encoder.store.awake(() =>
+    prepared(condition, async () => {
+      using check = condition.compute(device, maps);
+      await run.finite(check, `the image encoder (${encoder.name})`);
+    }),
+  );
 }

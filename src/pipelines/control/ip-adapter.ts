@@ -3,6 +3,7 @@
 
 import type { Device } from "../../gpu/device.js";
 import type { ByteSource } from "../../io/byte-source.js";
+import { contentHash } from "../../io/checkpoint-hash.js";
 import { CheckpointError } from "../../io/errors.js";
 import type { Folder } from "../../io/folder.js";
 import { identify } from "../../io/names/identify.js";
@@ -27,12 +28,14 @@ export interface IPAdapter extends Disposable {
   readonly encoder: CLIPVisionModel;
   readonly unet: UNetMotionModel;
   readonly dtype: "f32" | "f16";
+  /** Tell what adapter and encoder were loaded from by its content (see contentHash); absent where nothing is executed. */
+  readonly content?: readonly string[];
   /** Tokens `[1, n, width]` of a picture that `clipPixels` prepared, or of none: what guidance leads away from. */
   tokens(pixels: Float32Array | undefined): Tensor;
   /** Keys and values `[1, n, 2·inner]` of tokens `[1, n, width]`, by the layer that reads them. */
   keyValues(tokens: Tensor): Map<CrossAttention, Tensor>;
-  /** Moves its weights to the host until it is used again. */
-  rest(): Promise<void>;
+  /** Runs `body`, which uses its weights; otherwise they lie on the host. */
+  readonly awake: WeightStore["awake"];
   dispose(): void;
 }
 
@@ -82,6 +85,9 @@ export async function loadIPAdapter(
     }));
     own.check(file);
     seeing.check(component.weights);
+    const content = device.isDry
+      ? undefined
+      : [await contentHash(file), await contentHash(component.weights, component.config.json)];
     await seeing.load(component.weights);
     await own.load(file);
     await own.rest();
@@ -97,9 +103,10 @@ export async function loadIPAdapter(
       encoder: vision,
       unet,
       dtype: precision,
+      ...(content && { content }),
       tokens: (pixels) => device.scope(() => projection.forward(see(pixels))),
       keyValues: (tokens) => new Map(attend.map(({ layer, keyValues }) => [layer, keyValues.forward(tokens)])),
-      rest: () => own.rest(),
+      awake: (body) => own.awake(body),
       dispose,
       [Symbol.dispose]: dispose,
     };

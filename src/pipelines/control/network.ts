@@ -2,6 +2,7 @@
 
 import type { Device } from "../../gpu/device.js";
 import type { ByteSource } from "../../io/byte-source.js";
+import { contentHash } from "../../io/checkpoint-hash.js";
 import { CheckpointError } from "../../io/errors.js";
 import type { Folder } from "../../io/folder.js";
 import { readControlNet } from "../../io/names/controlnet.js";
@@ -21,6 +22,8 @@ interface Loaded extends Disposable {
   readonly name: string;
   readonly dtype: "f32" | "f16";
   readonly weightBytes: number;
+  /** Tells what it was loaded from by its content (see contentHash); absent where nothing is executed. */
+  readonly content?: string;
   dispose(): void;
 }
 
@@ -30,12 +33,13 @@ type Network =
   | {
       readonly kind: "t2i-adapter";
       readonly model: T2IAdapterModel;
-      /** Moves its weights to the host until they are used again: a run needs them for a moment, before its first step. */
-      rest(): Promise<void>;
+      /** Runs `body`, which uses its weights; otherwise they lie on the host: a run needs them before its first step alone. */
+      readonly awake: WeightStore["awake"];
     };
 
 /** A ControlNet, SparseCtrl encoder or T2I-Adapter on the device. */
 export type ControlNetwork = Loaded & Network;
+export type T2IAdapter = Extract<ControlNetwork, { readonly kind: "t2i-adapter" }>;
 
 export interface LoadControlOptions {
   /** Storage of weights; must be the pipeline's. Default f16 where the device can compute with it. */
@@ -61,15 +65,26 @@ export async function loadControl(
     const store = new WeightStore(device, dtype, { resting: opened.config === undefined });
     const dispose = () => store.dispose();
     const built = buildControl(store, { ...opened, weights });
+    let content: string | undefined;
     try {
+      store.check(weights);
+      if (!device.isDry) content = await contentHash(weights, opened.config?.json);
       const { signal, onProgress } = options;
       await store.load(weights, { ...(signal && { signal }), ...(onProgress && { onProgress }) });
     } catch (error) {
       dispose();
       throw error;
     }
-    if (built.kind === "t2i-adapter") await built.rest();
-    return { ...built, name: source.name, dtype, weightBytes: store.bytes, dispose, [Symbol.dispose]: dispose };
+    await store.rest();
+    return {
+      ...built,
+      name: source.name,
+      dtype,
+      weightBytes: store.bytes,
+      ...(content !== undefined && { content }),
+      dispose,
+      [Symbol.dispose]: dispose,
+    };
   } finally {
     await weights.close();
   }
@@ -85,7 +100,7 @@ interface ControlFiles {
 function buildControl(store: WeightStore, { config, weights }: ControlFiles): Network {
   if (!config) {
     const adapter = t2iAdapterConfig(weights.name, weights.entries());
-    return { kind: "t2i-adapter", model: new T2IAdapterModel(store.root, adapter), rest: () => store.rest() };
+    return { kind: "t2i-adapter", model: new T2IAdapterModel(store.root, adapter), awake: (body) => store.awake(body) };
   }
   const parsed = parseControlNetConfig(config.json, config.name);
   return { kind: parsed.kind, model: new ControlNetModel(store.root, parsed, (name) => weights.has(name)) };

@@ -24,3 +24,8 @@ export function toUnit(
     return dtype === "f32" ? x : cast(x, dtype, "cast control pictures");
   });
 }
+
+/** What errors call the stage in which a control network reads its pictures. */
+export function wayInto(network: string): string {
+  return `the pictures' way into ${network}`;
+}

@@ -4,35 +4,43 @@
 import { cast } from "../../../kernels/elementwise.js";
 import { frameOf, type Clip } from "../../io/frames.js";
 import { grey } from "../../io/preprocess.js";
-import { foldPixels, type T2IAdapterModel } from "../../models/adapters/t2i-adapter.js";
+import { foldPixels } from "../../models/adapters/t2i-adapter.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { coverClip } from "../video-latents.js";
+import { prepared } from "../condition.js";
 import type { ConditionedRun } from "./conditions.js";
 import { FeatureCondition } from "./feature-condition.js";
+import type { T2IAdapter } from "./network.js";
 import type { ControlSettings } from "./options.js";
+import { wayInto } from "./pictures.js";
 
 /** Frames whose maps are computed at once. */
 const BATCH = 8;
 
-/** Records a T2I-Adapter's maps. `check` counts values that are not finite. */
-export function t2iCondition(
+/** Computes a T2I-Adapter's maps. */
+export async function t2iCondition(
   { frames, scale, start, end }: Pick<ControlSettings, "frames" | "scale" | "start" | "end">,
-  model: T2IAdapterModel,
+  { model, name, awake }: T2IAdapter,
   run: ConditionedRun,
-): { readonly condition: FeatureCondition; readonly check: Tensor } {
+): Promise<FeatureCondition> {
   const { device, dtype, settings, window, whole, steps } = run;
   const clip = coverClip(frames, settings.width, settings.height);
   const options = { to: "outputs", window, whole, steps, count: clip.count, batch: BATCH } as const;
   const condition = new FeatureCondition({ ...options, scale, start, end });
   const { pictureChannels, factor, inChannels } = model.config;
   const [h, w] = [clip.height / factor, clip.width / factor];
-  const check = condition.compute(device, (first, n) => {
+  const maps = (first: number, n: number) => {
     const pixels = unitPixels(clip, first, n, pictureChannels);
     const values = foldPixels(pixels, [n, clip.height, clip.width, pictureChannels], factor);
     const x = Tensor.from(device, values, [n, h, w, inChannels], "f32", "control pictures");
     return model.forward(dtype === "f32" ? x : cast(x, dtype, "cast control pictures"));
-  });
-  return { condition, check };
+  };
+  return awake(() =>
+    prepared(condition, async () => {
+      using check = condition.compute(device, maps);
+      await run.finite(check, wayInto(name));
+    }),
+  );
 }
 
 /** Frames `first … first + n` as numbers from 0 to 1: `[n, h, w, channels]`, a single channel being PIL's luminance. */
