@@ -200,14 +200,7 @@ export function crop(picture: Picture, { left, top, right, bottom }: Box): Pictu
   return { width, height, rgba };
 }
 
-/**
- * The middle of a picture, `width × height`. Where no middle exists the even one of the two corners is taken, as PIL
- * rounds the corners of a box.
- */
-export function centerCrop(picture: Picture, width: number, height: number): Picture {
-  return crop(picture, middle(picture, width, height));
-}
-
+/** Where no middle exists the even one of the two corners is taken, as PIL rounds the corners of a box. */
 function middle(of: { readonly width: number; readonly height: number }, width: number, height: number): Box {
   const left = roundHalfEven((of.width - width) / 2);
   const top = roundHalfEven((of.height - height) / 2);
