@@ -64,7 +64,7 @@ function explain(error: Error): string {
     case "EROFS":
       return `no permission for${file || " that file"} (${code}); choose another place with --output`;
     case "ENOSPC":
-      return `the disk is full${file && `, writing${file}`}; nothing was kept`;
+      return `the disk is full${file && `, writing${file}`}; make room there and start again`;
     default:
       return error.message;
   }

@@ -41,7 +41,7 @@ export async function generateMany(a: RunArguments & JobArguments & { readonly p
     if (await isDone(job)) skipped.push(job.output);
     else open.push(job);
   if (skipped.length > 0) terminal.say(`skipped   ${skipped.length} that are there already`);
-  const list = new List(open, a, terminal);
+  const list = new JobList(open, a, terminal);
   await interruptible((signal) => list.work(signal)).catch((error: unknown) => {
     if (!(error instanceof Interrupted)) throw error;
     const there = `after ${skipped.length + list.clips.length} of ${mine.length} clips`;
@@ -59,7 +59,7 @@ export async function generateMany(a: RunArguments & JobArguments & { readonly p
 }
 
 /** Jobs that are done one after another, and what came of them. */
-class List {
+class JobList {
   readonly clips: JobsReport["clips"][number][] = [];
   readonly failed: JobsReport["failed"][number][] = [];
   readonly #jobs: readonly Job[];
@@ -114,6 +114,7 @@ class List {
   /** Makes a job's clip: from the state it was interrupted in, unless that is of another run by now. */
   async #make({ job, fit }: PlannedJob, model: SharedModel, signal: AbortSignal, encoder: boolean): Promise<Report> {
     const start = performance.now();
+    let loaded = 0;
     await mkdir(isFolder(job.output) ? job.output : dirname(job.output), { recursive: true });
     const once = async (asked: RunArguments): Promise<Report> => {
       const prepared = await prepare(asked, [job.output], "the same command");
@@ -121,7 +122,8 @@ class List {
       tellChanges(changes, this.#terminal);
       const run = { ...asked, ...way };
       const { session, loadSeconds } = await model.session(run, signal, encoder);
-      const around = { terminal: this.#terminal, signal, start, loadSeconds };
+      loaded += loadSeconds; // by a state that was refused, too
+      const around = { terminal: this.#terminal, signal, start, loadSeconds: loaded };
       return (await perform(session, job.prompt, run, prepared, around)).report;
     };
     const resume = await stateOf(job);

@@ -83,8 +83,11 @@ it("goes on where it was interrupted, and begins a job anew that was edited mean
   expect(second.message).toMatch(/^kineograph: interrupted after 2 of 3 clips and, in the next, after step 1; /);
   Denoiser.prototype.step = step;
   jobs[2] = { prompt: "a circle", seed: 3 };
-  const third = await start(jobs);
-  expect(third).toMatchObject({ status: 0, stdout: `${at("clips/0002.png")}\n` });
+  const third = await start(jobs, "--json");
+  const { clips } = JSON.parse(third.stdout) as { readonly clips: readonly Report[] };
+  expect(clips).toMatchObject([{ output: at("clips/0002.png"), seed: 3 }]);
+  expect(clips[0]!.seconds.load).toBeGreaterThan(0);
+  expect(third.status).toBe(0);
   expect(third.stderr).toMatch(
     /^warning: line 3 begins anew: the state to resume is of another run: its seed was 2, now it is 3$/m,
   );

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { bytes, count, seconds, table } from "../../src/cli/format.js";
-import { messageOf, statusOf, Interrupted, UsageError } from "../../src/cli/failure.js";
+import { Interrupted, messageOf, statusOf, UsageError, withNote } from "../../src/cli/failure.js";
 import { Terminal } from "../../src/cli/terminal.js";
 
 function capture(isTTY: boolean, quiet = false, columns = 40): { terminal: Terminal; readonly text: () => string } {
@@ -111,9 +111,15 @@ describe("ends of commands", () => {
     );
   });
 
+  it("tells of an error what was noted on the way", () => {
+    const error = withNote(new Error("broken"), "Half of it is there");
+    expect(messageOf(error, false)).toBe("kineograph: broken. Half of it is there");
+    expect(messageOf(error, true)).toMatch(/^kineograph: Error: broken\n {4}at .*\nHalf of it is there$/s);
+  });
+
   it("explains what a disk says", () => {
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-    expect(messageOf(full, false)).toBe("kineograph: the disk is full; nothing was kept");
+    expect(messageOf(full, false)).toBe("kineograph: the disk is full; make room there and start again");
     const denied = Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", path: "/x/y.png" });
     expect(messageOf(denied, false)).toContain("no permission for /x/y.png");
   });

@@ -89,8 +89,10 @@ describe("recorded work", () => {
     const a = Tensor.from(device, [1, 2, 3, 4], [4], "f32", "a");
     HostTensor.park(a);
     const running = device.drain();
+    expect(device.isLost).toBe(false);
     device.lose();
     await expect(running).rejects.toThrow(DeviceLostError);
+    expect(device.isLost).toBe(true);
   });
 
   it("drops the work of an aborted caller and goes on with the next", async () => {
