@@ -2,6 +2,7 @@
 // when the last one was lost.
 
 import type { Device } from "../gpu/device.js";
+import type { Choices } from "../gpu/tuning.js";
 import { openAdapter } from "./adapters.js";
 import { loadingOf } from "./job-groups.js";
 import type { RunArguments } from "./options.js";
@@ -20,6 +21,8 @@ export class SharedModel implements Disposable {
   #session: Session | undefined;
   /** What the session was loaded by. */
   #loading: string | undefined;
+  /** The kernels that were chosen for it. */
+  #choices: Choices = {};
 
   /** On the adapter that `--device` means. */
   constructor(adapter: string | undefined, terminal: Terminal) {
@@ -55,10 +58,13 @@ export class SharedModel implements Disposable {
     );
     device.trim();
     device.pool.resetPeaks();
-    if (there) return { session: there, loadSeconds: 0 };
+    if (there) {
+      device.tuning.adopt(this.#choices); // a run that went on with another did so with that one's
+      return { session: there, loadSeconds: 0 };
+    }
     const session = await openSession(device, run, this.#terminal, signal, encoder);
     session.pipeline.keepTexts(KEPT_TEXTS);
-    [this.#session, this.#loading] = [session, loading];
+    [this.#session, this.#loading, this.#choices] = [session, loading, device.tuning.choices];
     return { session, loadSeconds: session.seconds };
   }
 

@@ -5,7 +5,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import type { RunArguments } from "../../src/cli/options.js";
 import type { Report } from "../../src/cli/report.js";
+import { SharedModel } from "../../src/cli/shared-model.js";
+import { Terminal } from "../../src/cli/terminal.js";
 import type { Device } from "../../src/gpu/device.js";
 import { encodeGif } from "../../src/io/gif.js";
 import { Denoiser } from "../../src/pipelines/denoiser.js";
@@ -144,4 +147,16 @@ it("leaves a folder of frames that is there, also of a clip shorter than others"
   rmSync(at("frames/frame-0002.png"));
   expect((await callCommandLine(...words)).stdout).toBe(`${at("frames/")}\n`);
   expect(existsSync(at("frames/frame-0002.png"))).toBe(true);
+});
+
+it("chooses kernels for each job, whatever the state that another went on from was made with", async () => {
+  using model = new SharedModel(undefined, new Terminal({ quiet: true }));
+  const run: RunArguments = { model: fixturePath("tiny-a"), precision: "f32", fps: 8 };
+  const { signal } = new AbortController();
+  const { session, loadSeconds } = await model.session(run, signal, false);
+  expect(loadSeconds).toBeGreaterThan(0);
+  const { choices } = session.device.tuning;
+  session.device.tuning.adopt({ "a kind of layer": "by another kernel" });
+  expect(await model.session({ ...run, seed: 3 }, signal, false)).toEqual({ session, loadSeconds: 0 });
+  expect(session.device.tuning.choices).toEqual(choices);
 });
