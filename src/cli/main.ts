@@ -3,17 +3,11 @@
 
 import { messageOf, statusOf } from "./failure.js";
 import { program } from "./program.js";
+import { flushed, outlive } from "./streams.js";
 
-/** Resolves when everything written to a stream has left the process. */
-function flushed(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.writableLength === 0) resolve();
-    else stream.once("drain", resolve);
-  });
-}
-
-// A reader that went away (`kineograph … | head`) is no error of ours.
+// A reader of results that went away (`kineograph … | head`) is no error of ours; one of messages ends no work.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+outlive(process.stderr);
 
 let status = 0;
 try {

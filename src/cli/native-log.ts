@@ -4,7 +4,7 @@
 //
 // Done only where stderr is a terminal, a pipe, or a file opened for appending: another file would lose its place.
 
-import { closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isatty } from "node:tty";
@@ -28,24 +28,27 @@ export function captureNativeLog<R>(body: () => R): { result: R; lines: string[]
 /** Leads file descriptor 2 into a file; the returned function leads it back and says what was written. */
 function redirect(): (() => string[]) | undefined {
   if (process.platform !== "linux" || !canReopen()) return undefined;
-  let folder: string;
-  let saved: number;
+  let saved: number | undefined;
+  let folder: string | undefined;
   try {
-    folder = mkdtempSync(join(tmpdir(), "kineograph-"));
     saved = openSync("/proc/self/fd/2", "a");
+    folder = mkdtempSync(join(tmpdir(), "kineograph-"));
+    closeSync(openSync(join(folder, "stderr"), "w")); // what can fail does so while stderr is open
   } catch {
+    if (saved !== undefined) closeSync(saved);
+    if (folder !== undefined) rmSync(folder, { recursive: true });
     return undefined;
   }
-  const log = join(folder, "stderr");
+  const [back, made, log] = [saved, folder, join(folder, "stderr")];
   // The lowest free number is given out: closing 2 and opening puts the file there.
   closeSync(2);
-  const fd = openSync(log, "w");
+  const fd = openSync(log, "a");
   return () => {
     closeSync(fd);
-    openSync(`/proc/self/fd/${saved}`, "a");
-    closeSync(saved);
+    openSync(`/proc/self/fd/${back}`, "a");
+    closeSync(back);
     const lines = readFileSync(log, "utf8").split("\n");
-    rmSync(folder, { recursive: true });
+    rmSync(made, { recursive: true });
     return lines.filter((line) => line !== "" && !NOISE.test(line));
   };
 }
@@ -57,7 +60,7 @@ function canReopen(): boolean {
   return (Number.parseInt(flags, 8) & constants.O_APPEND) !== 0;
 }
 
-/** Passes lines on to stderr. */
+/** Passes lines on to stderr, whether it is read or not. */
 export function forward(lines: readonly string[]): void {
-  for (const line of lines) writeSync(2, `${line}\n`);
+  for (const line of lines) process.stderr.write(`${line}\n`);
 }
