@@ -4,6 +4,7 @@
 import { createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize, sep } from "node:path";
+import { pipeline } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { createGzip } from "node:zlib";
 import { UsageError } from "./failure.js";
@@ -106,10 +107,11 @@ function send(request: IncomingMessage, response: ServerResponse, path: string, 
     response.end();
     return;
   }
+  // Where either end fails or goes away, all are closed; nobody is left to be told.
+  const over = (): void => undefined;
   const file = createReadStream(path);
-  file.on("error", () => response.destroy());
-  if (zip) file.pipe(createGzip()).pipe(response);
-  else file.pipe(response);
+  if (zip) pipeline(file, createGzip(), response, over);
+  else pipeline(file, response, over);
 }
 
 function refuse(response: ServerResponse, status: number, why: string): void {
