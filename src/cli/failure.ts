@@ -62,7 +62,7 @@ function explain(error: Error): string {
     case "EACCES":
     case "EPERM":
     case "EROFS":
-      return `no permission for${file || " that file"} (${code}); choose another place with --output`;
+      return `no permission for${file || " that file"} (${code}); grant it, or choose another place`;
     case "ENOSPC":
       return `the disk is full${file && `, writing${file}`}; make room there and start again`;
     default:

@@ -57,6 +57,9 @@ export async function hubPath(name: HubName, use: HubUse, options: HubOptions = 
   return join(snapshot, needed.at);
 }
 
+/** The cure where the cache cannot be written. */
+const ANOTHER_PLACE = "set HF_HUB_CACHE to a folder of yours";
+
 type Settings = Required<Pick<HubOptions, "cacheFolder" | "endpoint" | "offline" | "half" | "pause">> &
   Pick<HubOptions, "onProgress" | "onWarning" | "signal"> & { readonly token: Promise<string | undefined> };
 
@@ -81,21 +84,30 @@ async function token(given: string | undefined, file: string): Promise<string | 
   return text.trim() === "" ? undefined : text.trim();
 }
 
-/** What the hub has; where it cannot be reached, what the cache has. */
+/** What the hub has; where it cannot be reached, or what it has cannot be kept, what the cache has. */
 async function listed(name: HubName, storage: string, hub: Settings): Promise<HubListing> {
   const { endpoint, signal } = hub;
-  try {
-    const found = await listRepo(name, { endpoint, token: await hub.token, signal, cures: COMMAND_LINE });
-    await keepReference(storage, name.revision, found.commit);
+  const fromCache = async (why: string, cure?: string): Promise<HubListing> => {
+    const found = await cached(name, storage, why, cure);
+    hub.onWarning?.(`${why}; using the files of ${hubNameText(name)} that are on this disk`);
     return found;
+  };
+  let found: HubListing;
+  try {
+    found = await listRepo(name, { endpoint, token: await hub.token, signal, cures: COMMAND_LINE });
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof CheckpointError) throw error;
-    const why = `${endpoint} cannot be reached (${reason(error)})`;
-    const found = await cached(name, storage, why);
-    hub.onWarning?.(`${why}; using the files of ${hubNameText(name)} that are on this disk`);
-    return found;
+    return fromCache(`${endpoint} cannot be reached (${reason(error)})`);
   }
+  try {
+    await keepReference(storage, name.revision, found.commit);
+  } catch (error) {
+    // Others may have filled a cache that is only read here.
+    const there = await filesIn(join(storage, "snapshots", found.commit));
+    if (there.length === 0) return fromCache(`${storage} cannot be written (${messageOf(error)})`, ANOTHER_PLACE);
+  }
+  return found;
 }
 
 /** undici's "fetch failed" says nothing; its cause does. */
@@ -104,16 +116,19 @@ function reason(error: unknown): string {
 }
 
 /** What the cache has of a revision. */
-async function cached(name: HubName, storage: string, why: string): Promise<HubListing> {
+async function cached(
+  name: HubName,
+  storage: string,
+  why: string,
+  cure = "fetch it once while online",
+): Promise<HubListing> {
   const { revision } = name;
   const commit = COMMIT.test(revision)
     ? revision
     : (await readFile(join(storage, "refs", revision), "utf8").catch(() => "")).trim();
   const paths = COMMIT.test(commit) ? await filesIn(join(storage, "snapshots", commit)) : [];
   if (paths.length === 0)
-    throw new CheckpointError(
-      `${hubNameText(name)} is not in the cache on this disk, and ${why}; fetch it once while online`,
-    );
+    throw new CheckpointError(`${hubNameText(name)} is not in the cache on this disk, and ${why}; ${cure}`);
   return { commit, files: paths.map((path) => ({ path, size: 0, checksum: "" })) };
 }
 
@@ -133,7 +148,7 @@ async function fetchAll(name: HubName, storage: string, commit: string, files: r
   const text = hubNameText(name);
   const blobs = join(storage, "blobs");
   await mkdir(blobs, { recursive: true }).catch((error: unknown) => {
-    throw new CheckpointError(`${blobs} cannot be made: ${messageOf(error)}; set HF_HUB_CACHE to a folder of yours`);
+    throw new CheckpointError(`${blobs} cannot be made: ${messageOf(error)}; ${ANOTHER_PLACE}`);
   });
   const sizes = await Promise.all(
     files.map(async (f) => {

@@ -46,7 +46,7 @@ it.skipIf(process.platform !== "linux").each(["large.bin", "large.json"])(
     const address = await listen(server, 0);
     try {
       for (let i = 0; i < 8; i++) await abandon(address + name);
-      await vi.waitUntil(() => open().length === 0, { timeout: 5000 });
+      await vi.waitFor(() => expect(open()).toEqual([]), { timeout: 5000 });
     } finally {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -121,6 +121,8 @@ describe("ends of commands", () => {
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
     expect(messageOf(full, false)).toBe("kineograph: the disk is full; make room there and start again");
     const denied = Object.assign(new Error("EACCES: permission denied"), { code: "EACCES", path: "/x/y.png" });
-    expect(messageOf(denied, false)).toContain("no permission for /x/y.png");
+    expect(messageOf(denied, false)).toBe(
+      "kineograph: no permission for /x/y.png (EACCES); grant it, or choose another place",
+    );
   });
 });

@@ -259,4 +259,19 @@ describe("hubPath", () => {
       "hf:a/c is not in the cache on this disk, and HF_HUB_OFFLINE is set; fetch it once while online",
     );
   });
+
+  it("names the cache where that cannot be written, and uses what others put there", async () => {
+    const file = join(cache, "file");
+    writeFileSync(file, "");
+    await expect(hubPath(name, "component", { ...options, cacheFolder: file })).rejects.toThrow(
+      /^hf:a\/b is not in the cache on this disk, and .*file\/models--a--b cannot be written \(.*\); set HF_HUB_CACHE to a/,
+    );
+    const folder = await hubPath(name, "component", options);
+    const refs = join(cache, "models--a--b", "refs");
+    rmSync(refs, { recursive: true });
+    writeFileSync(refs, ""); // no place for a reference
+    const warnings: string[] = [];
+    expect(await hubPath(name, "component", { ...options, onWarning: (t) => warnings.push(t) })).toBe(folder);
+    expect(warnings).toEqual([]);
+  });
 });
