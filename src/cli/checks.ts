@@ -93,19 +93,19 @@ function checkPath(path: string, option: string): void {
     throw new Error(`${option} ${path}: it is a ${folder ? "folder, expected a file" : "file, expected a folder"}`);
 }
 
-/** The pipeline's names for what options are called here. */
-const WORDS: readonly (readonly [pattern: RegExp, option: string | ((...groups: string[]) => string)])[] = [
+/** What the pipeline calls things, and what options are called. */
+const WORDS: readonly (readonly [pattern: RegExp, option: (...groups: string[]) => string])[] = [
   [
     /\b(originalSteps|contextSchedule|freeInitFilter|freeInit|enforceSteps)\b/g,
     (name) => `--${name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`,
   ],
-  [/^(context|stride|strength) /, "--$1 "],
-  [/^there is a prompt at frame/, "--prompt-at: there is a prompt at frame"],
+  [/^(context|stride|strength) /, (name) => `--${name}`],
+  [/^there is a prompt at frame/, (text) => `--prompt-at: ${text}`],
   [/\blong ("[\w-]+"(?: or "[\w-]+")*)/, (_, names = "") => `--long ${names.replaceAll('"', "")}`],
-  [/\bleave out long\b/, "leave out --long"],
-  [/\benforce the steps\b/, "add --enforce-steps"],
+  [/\bleave out long\b/, () => "leave out --long"],
+  [/\benforce the steps\b/, () => "add --enforce-steps"],
 ];
 
 function inOptions(text: string): string {
-  return WORDS.reduce((all, [pattern, option]) => all.replace(pattern, option as string), text);
+  return WORDS.reduce((all, [pattern, option]) => all.replace(pattern, option), text);
 }
