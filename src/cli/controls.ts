@@ -189,7 +189,9 @@ export function plannedControl(
     inputs: (pipeline) =>
       interruptible((signal) => {
         const { device, dtype } = pipeline.parts;
-        const fetching = { terminal: new Terminal({ quiet: true }), signal, half: dtype === "f16" };
+        // The run itself says what there is to say about its pictures.
+        const silent = new Terminal({ quiet: true, stream: { write: () => undefined } });
+        const fetching = { terminal: silent, signal, half: dtype === "f16" };
         const networks = new ControlNetworks(device, dtype, fetching);
         return controlInputs(a, pipeline.settle(options), networks, pipeline, fetching);
       }),
