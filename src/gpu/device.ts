@@ -165,7 +165,8 @@ export class Device implements Disposable {
 
   /**
    * Records the upload of `data` to `buffer` at byte `offset` (a multiple of 4). `data` must not change until drained.
-   * `stays`: it is not dropped with a run that is given up, while this says so.
+   * `stays`: others rely on it from now on, whatever is being recorded; it is not dropped with a run that is given up either,
+   * while this says so.
    */
   upload(buffer: PoolBuffer, data: Uint8Array, offset = 0, stays?: () => boolean): void {
     this.#record({ kind: "upload", buffer, offset, data, ...(stays && { stays }) });
@@ -352,8 +353,10 @@ export class Device implements Disposable {
   }
 
   #record(work: Work): void {
-    if (this.#captured) return;
+    // What others rely on is done even where the rest is only imagined or looked at.
+    const stays = work.kind === "upload" && work.stays !== undefined;
+    if (this.#captured && !stays) return;
     if (this.#disposed) throw new Error("the device was disposed; nothing can run on it any more");
-    if (this.#gpu && !this.#imagining) this.#queue.push(work);
+    if (this.#gpu && (stays || !this.#imagining)) this.#queue.push(work);
   }
 }

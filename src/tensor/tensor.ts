@@ -166,7 +166,7 @@ export class Tensor implements Scoped, Disposable {
     const shared = this.#alive();
     const { buffer, host } = shared;
     shared.host = undefined;
-    if (host) this.device.upload(buffer, host);
+    if (host) this.device.upload(buffer, host, 0, () => shared.owners > 0);
     return buffer;
   }
 

@@ -125,6 +125,17 @@ describe("recorded work", () => {
     expect(y.size).toBe(1);
   });
 
+  it("has values that were on the host alone when a recording is the first to read them", async () => {
+    const device = await testDevice();
+    using a = Tensor.fromBytes(device, new Uint8Array(Float32Array.of(3).buffer), [1, 1], "f32");
+    const { result, recording } = device.record(() => matmul(a, a));
+    expect((await result.read())[0]).toBe(9);
+    device.replay(recording);
+    expect((await result.read())[0]).toBe(9);
+    result.dispose();
+    recording.dispose();
+  });
+
   it("reports a shader that does not compile by its label", async () => {
     const device = await testDevice();
     device.dispatch({

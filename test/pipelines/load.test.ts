@@ -9,7 +9,8 @@ import { openSafetensors, writeSafetensors, type TensorToWrite } from "../../src
 import { loadPipeline } from "../../src/pipelines/load.js";
 import { planPipeline } from "../../src/pipelines/plan.js";
 import { testDevice } from "../support/device.js";
-import { fixturePath } from "../support/fixtures.js";
+import { last } from "../support/clips.js";
+import { fixturePath, storedAsF32 } from "../support/fixtures.js";
 
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 
@@ -64,6 +65,16 @@ async function refusal(model: Folder): Promise<string> {
 }
 
 describe("loadPipeline", () => {
+  it("gives the same bits where the same values are stored as f32, vectors of all networks included", async () => {
+    const latents = async (model: Folder) => {
+      using pipeline = (await loadPipeline(device, { model, precision: "f32" })).pipeline;
+      const run = { prompt: "a red circle", frames: 2, width: 16, height: 16, steps: 1 };
+      return new Uint8Array((await last(pipeline.generate(run))).latents.buffer);
+    };
+    const half = await latents(await openFolder(fixturePath("tiny-a")));
+    expect(Buffer.compare(await latents(await storedAsF32("tiny-a")), half)).toBe(0);
+  });
+
   it("lists everything missing, misshapen and unused at once", async () => {
     const unet = await unetWith((t) => {
       if (t.name === "conv_in.bias") return undefined;

@@ -14,7 +14,7 @@ import type { GenerateOptions } from "../../src/pipelines/options.js";
 import { movingSquare } from "../io/clip.js";
 import { last } from "../support/clips.js";
 import { testDevice } from "../support/device.js";
-import { fixturePath } from "../support/fixtures.js";
+import { fixturePath, storedAsF32 } from "../support/fixtures.js";
 
 let device: Device;
 let pipeline: AnimateDiffPipeline;
@@ -98,6 +98,24 @@ describe("a run that is stopped, wherever it waits for the device, leaves nothin
 
 const same = (a: Float32Array, b: Float32Array) =>
   Buffer.compare(new Uint8Array(a.buffer), new Uint8Array(b.buffer)) === 0;
+
+it("spoils nothing of a model that was just loaded, some of whose weights the first run brings to the device", async () => {
+  const [model, control] = [await storedAsF32("tiny-a"), await storedAsF32("tiny-a-controlnet")];
+  /** The latents of the second run on a new model whose first was stopped. */
+  const after = async (place: number) => {
+    using fresh = (await loadPipeline(device, { model, precision: "f32" })).pipeline;
+    using network = await loadControl(device, control, { precision: "f32" });
+    const run = { ...RUN, controls: [{ network, frames: picture }] };
+    stopAt(place);
+    await expect(latentsOf(fresh, run)).rejects.toThrow("stopped");
+    vi.restoreAllMocks();
+    return await latentsOf(fresh, run);
+  };
+  const good = await latentsOf(pipeline, { ...RUN, controls: [{ network: controlnet, frames: picture }] });
+  const wrong: number[] = [];
+  for (let place = 1; place <= 7; place++) if (!same(await after(place), good)) wrong.push(place);
+  expect(wrong).toEqual([]);
+});
 
 it("does no harm to a run that goes on beside it and relies on weights that it had begun to bring", async () => {
   const good = await latentsOf(pipeline, RUN);

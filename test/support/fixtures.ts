@@ -2,12 +2,34 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { memorySource, openSafetensors, type Safetensors } from "../../src/io/safetensors.js";
+import type { Folder } from "../../src/io/folder.js";
+import { openFolder } from "../../src/io/node-file.js";
+import { memorySource, openSafetensors, writeSafetensors, type Safetensors } from "../../src/io/safetensors.js";
 import type { WeightSource } from "../../src/nn/weights.js";
 
 /** Path of a fixture. */
 export function fixturePath(name: string): string {
   return fileURLToPath(new URL(`../reference/fixtures/${name}`, import.meta.url));
+}
+
+/** A folder of fixtures whose weights are stored as f32, the same values: vectors are then used as they are stored. */
+export async function storedAsF32(name: string): Promise<Folder> {
+  const folder = await openFolder(fixturePath(name));
+  return {
+    ...folder,
+    open: async (path) => {
+      const file = await openSafetensors(await folder.open(path));
+      const tensors = [...file.tensors.values()].map(async (t) => ({
+        name: t.name,
+        shape: t.shape,
+        dtype: "F32" as const,
+        data: await file.read(t.name, "f32"),
+      }));
+      const bytes = writeSafetensors(await Promise.all(tensors));
+      await file.close();
+      return memorySource(path, bytes);
+    },
+  };
 }
 
 /** A safetensors fixture with its cases. */
