@@ -57,6 +57,7 @@ export function Tooltip() {
     document.addEventListener("focusout", hide);
     document.addEventListener("keydown", key);
     document.addEventListener("scroll", hide, { capture: true, passive: true });
+    addEventListener("resize", hide);
     return () => {
       hide();
       document.removeEventListener("pointerover", over);
@@ -65,6 +66,7 @@ export function Tooltip() {
       document.removeEventListener("focusout", hide);
       document.removeEventListener("keydown", key);
       document.removeEventListener("scroll", hide, { capture: true });
+      removeEventListener("resize", hide);
     };
   }, []);
   const t = tip.value;
