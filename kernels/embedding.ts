@@ -6,7 +6,7 @@ import { dims2, expectShape } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { grid } from "./slices.js";
-import { units, unitType, unpacking, widthOf, window } from "./vectors.js";
+import { packing, unitType, unpacking, widthOf, window } from "./vectors.js";
 
 /**
  * `table[ids[i]] + positions[i mod P]` → `[count, channels]` in `dtype` (torch.nn.Embedding, twice). An index beyond the
@@ -37,9 +37,11 @@ export function embedding(
   const rowBytes = channels * bytesPerElement(table.dtype);
   const most = Math.floor((limits.maxBinding - limits.alignment) / rowBytes);
   const code = specialize(shaders.embedding, {
-    ...units(dtype, width, limits),
     A: unitType(table.dtype, width, limits),
+    V: unitType(dtype, width, limits),
+    F: width === 4 ? "vec4f" : "f32",
     ...unpacking(table.dtype, width, limits),
+    ...packing(dtype, width, limits),
   });
   for (let first = 0; first < rows; first += most) {
     const bound = Math.min(most, rows - first);

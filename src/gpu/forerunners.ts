@@ -120,13 +120,17 @@ class Bindings {
   /** Has a shader compiled by the driver; returns how long its dispatch took, in milliseconds. */
   async dispatchNothing(code: string): Promise<number> {
     const gpu = this.#gpu;
+    const module = gpu.createShaderModule({ code });
+    // With validation left out, what is wrong would end the process in the driver's compiler.
+    const { messages } = await module.getCompilationInfo();
+    if (messages.some((m) => m.type === "error")) throw new Error("a shader to be compiled ahead has errors");
     const bindings = bindingsOf(code);
     const layout = gpu.createBindGroupLayout({
       entries: bindings.map(({ binding, type }) => ({ binding, visibility: 4, buffer: { type } })), // COMPUTE
     });
     const pipeline = await gpu.createComputePipelineAsync({
       layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-      compute: { module: gpu.createShaderModule({ code }), entryPoint: "main" },
+      compute: { module, entryPoint: "main" },
     });
     const resource = (type: GPUBufferBindingType, i: number): GPUBufferBinding => {
       if (type === "uniform") return { buffer: this.#params, size: SIZE };

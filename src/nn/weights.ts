@@ -60,6 +60,12 @@ export interface Storage {
   readonly resting?: boolean;
 }
 
+/** A tensor of a file as it lies there; without its values in a dry run. */
+interface Raw {
+  readonly data: Uint8Array | undefined;
+  readonly dtype: DType;
+}
+
 /** The parameters of one network and where they come from. */
 export class WeightStore {
   readonly device: Device;
@@ -179,28 +185,32 @@ export class WeightStore {
     const spare = spareOf(totalBytes);
     let loadedBytes = 0;
     let inFlight = 0;
-    let fresh: Slot<unknown>[] = [];
+    const read: { readonly slot: Slot<unknown>; readonly raw: readonly Raw[] }[] = [];
+    // What is packed is drained before anything else is awaited: another run's drain would take it along, and drop it where
+    // that run is given up.
     const settle = async () => {
-      await this.device.drain(options.signal);
-      if (this.storage.streamed === true) for (const slot of fresh) await slot.stream(LEAST_STREAMED);
-      this.device.trim();
-      fresh = [];
+      while (read.length > 0) {
+        const fresh: Slot<unknown>[] = [];
+        do {
+          const { slot, raw } = read.shift()!;
+          slot.dispose();
+          this.#pack(slot, raw, options.patch);
+          fresh.push(slot);
+        } while (read.length > 0 && hoarded(this.device) < spare);
+        await this.device.drain(options.signal);
+        if (this.storage.streamed === true) for (const slot of fresh) await slot.stream(LEAST_STREAMED);
+        this.device.trim();
+      }
       inFlight = 0;
     };
     for (const slot of slots) {
       options.signal?.throwIfAborted();
       for (const name of slot.names) await options.patch?.prepare(name);
       const data = await Promise.all(slot.names.map((name) => source.read(name, typeOf(name))));
-      slot.dispose();
-      this.#pack(
-        slot,
-        data.map((d, i) => ({ data: d, dtype: typeOf(slot.names[i]!) })),
-        options.patch,
-      );
-      fresh.push(slot);
+      read.push({ slot, raw: data.map((d, i) => ({ data: d, dtype: typeOf(slot.names[i]!) })) });
       loadedBytes += bytes(slot);
       inFlight += bytes(slot);
-      if (inFlight >= spare || hoarded(this.device) >= spare) await settle();
+      if (inFlight >= spare) await settle();
       options.onProgress?.({ loadedBytes, totalBytes, name: slot.names[0] ?? "" });
     }
     await settle();
@@ -274,7 +284,7 @@ export class WeightStore {
     for (const slot of this.#slots) slot.dispose();
   }
 
-  #pack(slot: Slot<unknown>, raw: { data: Uint8Array | undefined; dtype: DType }[], patch: Patch | undefined): void {
+  #pack(slot: Slot<unknown>, raw: readonly Raw[], patch: Patch | undefined): void {
     const packed = this.device.scope(() => {
       const tensors = raw.map(({ data, dtype }, i) => {
         const name = slot.names[i]!;

@@ -120,6 +120,7 @@ export class AnimateDiffPipeline implements Disposable {
   async *generate(options: GenerateOptions): AsyncGenerator<GenerationEvent, void, undefined> {
     const { device, text, vae } = this.parts;
     const { signal } = options;
+    this.#checkWhole();
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
@@ -265,6 +266,16 @@ export class AnimateDiffPipeline implements Disposable {
     if (!this.parts.loras) throw new Error("setLoras: this pipeline was not loaded from files");
     this.#texts.dispose();
     return this.parts.loras.set(loras, options);
+  }
+
+  /** Weights are those of one stack of LoRAs. */
+  #checkWhole(): void {
+    switch (this.parts.loras?.state) {
+      case "changing":
+        throw new Error("generate: setLoras is changing the weights; wait for its end");
+      case "mixed":
+        throw new Error("generate: setLoras did not come to its end, and weights are mixed; call it again first");
+    }
   }
 
   /** Frees the weights. Runs still going on fail. */

@@ -22,6 +22,7 @@ export class LoraStack {
   /** Weights that are not the base's, or may not be. */
   readonly #touched: Readonly<Record<Network, Set<string>>>;
   #info: readonly LoraInfo[];
+  #state: "whole" | "changing" | "mixed" = "whole";
 
   /** `first` is merged already. */
   constructor(device: Device, files: ModelFiles, stores: Readonly<Record<Network, WeightStore>>, first: Loras) {
@@ -32,16 +33,44 @@ export class LoraStack {
     this.#touched = { text: new Set(first.changed("text")), unet: new Set(first.changed("unet")), vae: new Set() };
   }
 
+  /**
+   * Whether the weights are of one stack; `changing` while another is opened and merged, `mixed` where that did not come to
+   * its end.
+   */
+  get state(): "whole" | "changing" | "mixed" {
+    return this.#state;
+  }
+
   /** What is merged. */
   get info(): readonly LoraInfo[] {
     return this.#info;
   }
 
   /**
-   * Replaces the stack. The model's files must still be there, unchanged. Where it fails or is cancelled, weights of both
-   * stacks are mixed until it is called again.
+   * Replaces the stack. The model's files must still be there, unchanged. Where it fails or is cancelled after weights have
+   * begun to change, those of both stacks are mixed until it is called again.
+   * @throws Error while another call is going on
    */
-  async set(loras: readonly LoraSource[], { onProgress, signal }: SwapOptions = {}): Promise<readonly LoraInfo[]> {
+  async set(loras: readonly LoraSource[], options: SwapOptions = {}): Promise<readonly LoraInfo[]> {
+    const before = this.#state;
+    if (before === "changing") throw new Error("setLoras: another change of LoRAs is going on; wait for its end");
+    this.#state = "changing";
+    let changed = false;
+    try {
+      const info = await this.#replace(loras, options, () => (changed = true));
+      this.#state = "whole";
+      return info;
+    } catch (error) {
+      this.#state = changed ? "mixed" : before;
+      throw error;
+    }
+  }
+
+  async #replace(
+    loras: readonly LoraSource[],
+    { onProgress, signal }: SwapOptions,
+    onChange: () => void,
+  ): Promise<readonly LoraInfo[]> {
     const next = await openLoras(this.#device, loras, this.#stores);
     try {
       const only = (n: Network) => new Set([...this.#touched[n], ...next.changed(n)]);
@@ -53,6 +82,7 @@ export class LoraStack {
         const names = only(network);
         if (names.size === 0) continue;
         for (const name of names) this.#touched[network].add(name);
+        onChange();
         await store.load(source, {
           only: names,
           patch: next.patch(network),

@@ -26,7 +26,10 @@ function fake(lost: Promise<unknown> = new Promise(() => undefined)) {
     createBindGroupLayout: () => ({}),
     createPipelineLayout: () => ({}),
     createBindGroup: () => ({}),
-    createShaderModule: ({ code }: { code: string }) => void compiled.push(code),
+    createShaderModule({ code }: { code: string }) {
+      compiled.push(code);
+      return { getCompilationInfo: () => Promise.resolve({ messages: [] }) };
+    },
     createComputePipelineAsync: () => Promise.resolve({}),
     createCommandEncoder: () => ({ beginComputePass: () => pass, finish: () => ({}) }),
     queue: { submit() {}, onSubmittedWorkDone: () => new Promise<void>((resolve) => waiting.push(resolve)) },
@@ -126,6 +129,18 @@ describe("Forerunners", () => {
       else process.env["MESA_SHADER_CACHE_DIR"] = outer;
       rmSync(folder, { recursive: true, force: true });
     }
+  });
+
+  it("pass over a shader with errors: with validation left out it would end the process", async (context) => {
+    const request = async (flags: readonly string[]) =>
+      (await (await nodeGPU([...flags, "backend=vulkan"])).requestAdapter())!;
+    const ahead = elsewhere(await request([]), request);
+    if (!ahead) return context.skip("not llvmpipe");
+    const runners = new Forerunners(ahead);
+    const codes = [shader(1).replace("y[id.x] =", "z[id.x] ="), "no shader"];
+    runners.begin(codes);
+    await runners.done(codes);
+    expect(runners.busy).toBe(false);
   });
 });
 

@@ -65,14 +65,21 @@ async function refusal(model: Folder): Promise<string> {
 }
 
 describe("loadPipeline", () => {
-  it("gives the same bits where the same values are stored as f32, vectors of all networks included", async () => {
+  it.each([
+    ["f32", {}],
+    ["f16", {}],
+    ["f16", { weights: "int8" }],
+  ] as const)("gives the same bits where the same values are stored as f32, run in %s %o", async (precision, how) => {
+    if (precision === "f16" && !device.capabilities.f16) return;
     const latents = async (model: Folder) => {
-      using pipeline = (await loadPipeline(device, { model, precision: "f32" })).pipeline;
+      using pipeline = (await loadPipeline(device, { model, precision, ...how })).pipeline;
       const run = { prompt: "a red circle", frames: 2, width: 16, height: 16, steps: 1 };
       return new Uint8Array((await last(pipeline.generate(run))).latents.buffer);
     };
     const half = await latents(await openFolder(fixturePath("tiny-a")));
     expect(Buffer.compare(await latents(await storedAsF32("tiny-a")), half)).toBe(0);
+    const mixed = await storedAsF32("tiny-a", /position_embedding|norm1|to_k/);
+    expect(Buffer.compare(await latents(mixed), half)).toBe(0);
   });
 
   it("lists everything missing, misshapen and unused at once", async () => {

@@ -113,7 +113,11 @@ describe("setLoras", () => {
         if (loadedBytes > totalBytes / 2) controller.abort(new Error("enough"));
       },
     });
+    // Neither a run nor another change goes between.
+    await expect(latents(pipeline)).rejects.toThrow("generate: setLoras is changing the weights");
+    await expect(pipeline.setLoras([])).rejects.toThrow("setLoras: another change of LoRAs is going on");
     await expect(cancelled).rejects.toThrow("enough");
+    await expect(latents(pipeline)).rejects.toThrow("generate: setLoras did not come to its end");
     await pipeline.setLoras([]);
     expect(await latents(pipeline)).toEqual(bare);
   });

@@ -130,6 +130,26 @@ it("does no harm to a run that goes on beside it and relies on weights that it h
   expect(device.memory.used).toBe(used);
 });
 
+it.each([3, 20, 60, 120, 200])("spoils nothing of a model that is loaded beside it, at tensor %i", async (place) => {
+  const good = await latentsOf(pipeline, RUN);
+  let tensors = 0;
+  let failed: Promise<unknown> = Promise.resolve();
+  const loaded = await loadPipeline(device, {
+    model: await openFolder(fixturePath("tiny-a")),
+    precision: "f32",
+    onProgress: () => {
+      if (++tensors !== place) return;
+      // Work of somebody else, which is given up as soon as it is begun.
+      const stop = AbortSignal.abort(new Error("stopped"));
+      failed = expect(device.drain(stop)).rejects.toThrow("stopped");
+    },
+  });
+  using fresh = loaded.pipeline;
+  await failed;
+  expect(tensors).toBeGreaterThan(place);
+  expect(same(await latentsOf(fresh, RUN), good)).toBe(true);
+});
+
 it("has a preview that failed made again", async () => {
   const whole = await latentsOf(other, RUN);
   const { used } = device.memory;

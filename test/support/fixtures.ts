@@ -12,19 +12,20 @@ export function fixturePath(name: string): string {
   return fileURLToPath(new URL(`../reference/fixtures/${name}`, import.meta.url));
 }
 
-/** A folder of fixtures whose weights are stored as f32, the same values: vectors are then used as they are stored. */
-export async function storedAsF32(name: string): Promise<Folder> {
+/**
+ * A folder of fixtures whose weights (those whose names match) are stored as f32, the same values: vectors are then used as
+ * they are stored.
+ */
+export async function storedAsF32(name: string, which = /./): Promise<Folder> {
   const folder = await openFolder(fixturePath(name));
   return {
     ...folder,
     open: async (path) => {
       const file = await openSafetensors(await folder.open(path));
-      const tensors = [...file.tensors.values()].map(async (t) => ({
-        name: t.name,
-        shape: t.shape,
-        dtype: "F32" as const,
-        data: await file.read(t.name, "f32"),
-      }));
+      const tensors = [...file.tensors.values()].map(async (t) => {
+        const to = which.test(t.name) ? "f32" : "stored";
+        return { ...t, dtype: to === "f32" ? ("F32" as const) : t.dtype, data: await file.read(t.name, to) };
+      });
       const bytes = writeSafetensors(await Promise.all(tensors));
       await file.close();
       return memorySource(path, bytes);

@@ -140,9 +140,10 @@ export class CLIPTextModel {
       throw new Error(`clip skip ${clipSkip} is out of range: this text encoder has ${layers} layers, so 0 to ${layers - 1}`);
     return device.scope(() => {
       const flat = Tensor.from(device, ids.flat(), [ids.length * n], "u32", "token ids");
-      const positions = this.#positions.value;
-      const first = positions.slice(0, n);
-      const words = embedding(flat, this.#tokens.value, first, dtype, "embedding");
+      const tokens = this.#tokens.value;
+      const rows = this.#positions.value.slice(0, n);
+      const first = rows.dtype === tokens.dtype ? rows : cast(rows, tokens.dtype as "f32" | "f16", "positions");
+      const words = embedding(flat, tokens, first, dtype, "embedding");
       if (vectors.length > 0) this.#replace(words, vectors, first, n);
       let x = words.reshape([ids.length, n, hiddenSize]);
       for (const layer of this.#layers.slice(0, layers - clipSkip)) x = layer.forward(x);
