@@ -110,7 +110,7 @@ export function hubNameOf(path: string, option: string): HubName | undefined {
 }
 
 /** Where a path or name lies on this disk, fetched from the hub where it is one of its names and not here yet. */
-export async function localPath(path: string, option: string, { terminal, signal, half }: Fetching): Promise<string> {
+async function localPath(path: string, option: string, { terminal, signal, half }: Fetching): Promise<string> {
   const name = hubNameOf(path, option);
   if (!name) return path;
   const start = performance.now();

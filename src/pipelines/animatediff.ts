@@ -121,6 +121,9 @@ export class AnimateDiffPipeline implements Disposable {
     const { device, text, vae } = this.parts;
     const { signal } = options;
     this.#checkWhole();
+    using owned = new DisposableList();
+    this.#runs++;
+    owned.add({ dispose: () => this.#runs-- });
     const s = this.settle(options);
     if (options.video) checkClip(options.video);
     const scheduler = this.scheduler(s);
@@ -131,9 +134,6 @@ export class AnimateDiffPipeline implements Disposable {
     if (options.resume) checkResumable(options.resume, run);
     const extras = textExtras(inputs);
     const warnings = textWarnings(this.parts, s, extras.regions);
-    using owned = new DisposableList();
-    this.#runs++;
-    owned.add({ dispose: () => this.#runs-- });
     const clock = new Clock();
 
     const texts = owned.add(this.#texts.begin());
@@ -258,8 +258,9 @@ export class AnimateDiffPipeline implements Disposable {
 
   /**
    * Replaces all LoRAs by `loras` (none: the base model's weights, bit for bit), merged anew from the model's files, which
-   * must still be there. Only what the old or the new ones change is read again.
-   * @throws Error while a run is going on, CheckpointError for a file that does not fit
+   * must still be there. Only what the old or the new ones change is read again. Until it has come to its end, `generate`
+   * refuses.
+   * @throws Error while a run or another change is going on, CheckpointError for a file that does not fit
    */
   async setLoras(loras: readonly LoraSource[], options?: SwapOptions): Promise<readonly LoraInfo[]> {
     if (this.#runs > 0) throw new Error("setLoras: a run is going on, which reads these weights; wait for its end");

@@ -13,7 +13,7 @@ import type { Device } from "../../src/gpu/device.js";
 import { encodeGif } from "../../src/io/gif.js";
 import { Denoiser } from "../../src/pipelines/denoiser.js";
 import { movingSquare } from "../io/clip.js";
-import { callCommandLine, type Called } from "../support/command-line.js";
+import { callCommandLine, type Called, tinyRun } from "../support/command-line.js";
 import { fixturePath } from "../support/fixtures.js";
 
 let folder: string;
@@ -38,18 +38,7 @@ function duringSteps(numbers: readonly number[], happen: (device: Device) => voi
   };
 }
 
-const TINY = [
-  "--model",
-  fixturePath("tiny-a"),
-  "--frames",
-  "2",
-  "--size",
-  "32x24",
-  "--steps",
-  "2",
-  "--precision",
-  "f32",
-];
+const TINY = tinyRun(2, "32x24", 2);
 
 /** `generate --prompts` on a tiny model, for files of their numbers' names. */
 function start(jobs: readonly object[], ...words: readonly string[]): Promise<Called> {

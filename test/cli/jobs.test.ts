@@ -8,8 +8,7 @@ import { readJobs, shardOf } from "../../src/cli/options-jobs.js";
 import { encodePng } from "../../src/io/png.js";
 import { decodePng } from "../../src/io/png-reader.js";
 import { readRecipe } from "../../src/io/recipe.js";
-import { callCommandLine } from "../support/command-line.js";
-import { fixturePath } from "../support/fixtures.js";
+import { callCommandLine, tinyRun } from "../support/command-line.js";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -18,18 +17,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const TINY = [
-  "--model",
-  fixturePath("tiny-a"),
-  "--frames",
-  "2",
-  "--size",
-  "32x24",
-  "--steps",
-  "1",
-  "--precision",
-  "f32",
-];
+const TINY = tinyRun(2, "32x24", 1);
 const write = (...lines: readonly (string | object)[]): string => {
   writeFileSync(at("jobs.jsonl"), lines.map((l) => (typeof l === "string" ? l : JSON.stringify(l))).join("\n"));
   return at("jobs.jsonl");

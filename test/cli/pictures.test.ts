@@ -13,7 +13,7 @@ import { encodeGif } from "../../src/io/gif.js";
 import { encodePng, PNG_SIGNATURE, pngChunk } from "../../src/io/png.js";
 import { sampleVideo } from "../../src/io/video.js";
 import { openVideo, readVideo } from "../../src/io/video-file.js";
-import { callCommandLine } from "../support/command-line.js";
+import { callCommandLine, tinyRun } from "../support/command-line.js";
 import { fixturePath } from "../support/fixtures.js";
 import { movingSquare } from "../io/clip.js";
 
@@ -117,18 +117,7 @@ const OPTIONS: Readonly<Record<string, (path: string) => Readonly<Record<string,
   }),
   "--init-video": (initVideo) => ({ initVideo }),
 };
-const TINY = [
-  "--model",
-  fixturePath("tiny-a"),
-  "--frames",
-  "1",
-  "--size",
-  "16x16",
-  "--steps",
-  "2",
-  "--precision",
-  "f32",
-];
+const TINY = tinyRun(1, "16x16", 2);
 
 describe.each(Object.entries(OPTIONS))("%s", (_, option) => {
   it.each([

@@ -124,7 +124,9 @@ describe("setLoras", () => {
 
   it("waits for nothing: it refuses while a run is going on", async () => {
     const run = pipeline.generate(RUN);
-    await run.next();
+    const first = run.next();
+    await expect(pipeline.setLoras([])).rejects.toThrow("setLoras: a run is going on");
+    await first;
     await expect(pipeline.setLoras([])).rejects.toThrow("setLoras: a run is going on");
     await run.return();
     await pipeline.setLoras([]);

@@ -3,6 +3,7 @@
 import { vi } from "vitest";
 import { messageOf, statusOf } from "../../src/cli/failure.js";
 import { program } from "../../src/cli/program.js";
+import { fixturePath } from "./fixtures.js";
 
 export interface Called {
   readonly status: number;
@@ -30,4 +31,10 @@ export async function callCommandLine(...words: readonly string[]): Promise<Call
     log.mockRestore();
     write.mockRestore();
   }
+}
+
+/** The words of a tiny run in f32, which takes a moment. */
+export function tinyRun(frames: number, size: string, steps: number): readonly string[] {
+  const model = fixturePath("tiny-a");
+  return ["--model", model, "--frames", `${frames}`, "--size", size, "--steps", `${steps}`, "--precision", "f32"];
 }

@@ -65,18 +65,7 @@ export class Model {
       onProgress: progress,
       signal,
     });
-    this.#loaded = { key, stack, device, loaded, facts: factsOf(loaded, precision) };
+    this.#loaded = { key, stack, device, loaded, facts: { precision, weightBytes: loaded.info.weightBytes } };
     return this.#loaded;
   }
-}
-
-function factsOf({ info }: LoadedPipeline, precision: ModelFacts["precision"]): ModelFacts {
-  return {
-    name: info.model,
-    motion: info.motion,
-    precision,
-    parameters: info.parameters,
-    weightBytes: info.weightBytes,
-    warnings: info.warnings,
-  };
 }

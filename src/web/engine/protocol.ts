@@ -53,12 +53,8 @@ export interface GpuInfo {
 
 /** A loaded model. */
 export interface ModelFacts {
-  readonly name: string;
-  readonly motion: string | undefined;
   readonly precision: "f32" | "f16";
-  readonly parameters: { readonly text: number; readonly unet: number; readonly motion: number; readonly vae: number };
   readonly weightBytes: number;
-  readonly warnings: readonly string[];
 }
 
 /** One run's options; the seed as text, since it may exceed 2^53. */
@@ -89,7 +85,6 @@ export interface RunOptions {
   readonly regions?: readonly Region[];
   readonly regionBase?: number;
   readonly originalSteps?: number | undefined;
-  readonly betaEnd?: number | undefined;
   readonly betaSchedule?: "linear" | "scaled_linear" | "squaredcos_cap_v2" | undefined;
 }
 

@@ -23,7 +23,6 @@ export function generateOptions(o: RunOptions, signal: AbortSignal, start?: RunR
     ...(start?.kind === "video" && { video: start.frames, strength: o.strength ?? 0.8 }),
     ...(start?.kind === "image" && { image: start.frames, motionScale: o.motionScale ?? 0.8 }),
     ...(o.originalSteps !== undefined && o.scheduler === "lcm" && { originalSteps: o.originalSteps }),
-    ...(o.betaEnd !== undefined && { betaEnd: o.betaEnd }),
     ...(o.betaSchedule !== undefined && { betaSchedule: o.betaSchedule }),
     signal,
   };

@@ -11,6 +11,17 @@ export interface Named {
   readonly hub?: { readonly name: string };
 }
 
+/** The stored model that a text means: an id, a name at the hub, a file's name, or the path of such a file elsewhere. */
+export function modelNamed<M extends Named>(text: string, models: readonly M[]): M | undefined {
+  const file = text.split(/[/\\]/).pop();
+  return (
+    models.find((m) => m.id === text) ??
+    models.find((m) => m.hub?.name === text) ??
+    models.find((m) => m.name === text) ??
+    models.find((m) => m.name === file)
+  );
+}
+
 /** Whether a text is an id of the store, which no other browser knows. */
 export function isId(text: string): boolean {
   return /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/.test(text);
@@ -53,10 +64,7 @@ export function withStored(
 ): { readonly settings: Settings; readonly missing: readonly string[] } {
   const missing: string[] = [];
   const settled = replaced(s, (text) => {
-    const found =
-      models.find((m) => m.id === text) ??
-      models.find((m) => m.hub?.name === text) ??
-      models.find((m) => m.name === text);
+    const found = modelNamed(text, models);
     if (!found) missing.push(text);
     return found?.id;
   });

@@ -3,7 +3,7 @@
 import type { Recipe } from "../../index.js";
 import { BUNDLED, BUNDLED_CONTROL, BUNDLED_LORA } from "../engine/protocol.js";
 import { DEFAULTS, settingsFrom, type Settings } from "./defaults.js";
-import type { Named } from "./names.js";
+import { modelNamed, type Named } from "./names.js";
 import { pathFrom } from "./path.js";
 import { regionOf } from "./regions.js";
 
@@ -88,8 +88,7 @@ export function fromRecipe(
   const last = (path: string) => path.split(/[/\\]/).pop() ?? path;
   const find = (value: unknown, otherwise: string): string => {
     if (typeof value !== "string") return otherwise;
-    const found =
-      models.find((m) => m.hub?.name === value) ?? models.find((m) => m.name === value || m.name === last(value));
+    const found = modelNamed(value, models);
     if (!found) missing.push(last(value));
     return found?.id ?? otherwise;
   };
