@@ -15,6 +15,7 @@ import { Client } from "../rpc.js";
 import { chooseModel } from "./limits.js";
 import { isId, withStored } from "./names.js";
 import { change, settings } from "./settings.js";
+import { released } from "../store/locks.js";
 import type { Manifest } from "../store/read.js";
 import { say } from "./toasts.js";
 
@@ -80,8 +81,17 @@ export function settleModels(): void {
 export async function openModels(): Promise<void> {
   await desk.call("tidy", undefined).catch(() => undefined);
   await refreshModels();
-  for (const { name, underWay } of usage.value.unfinished)
-    if (!underWay) say(`“${name}” was cut off while it was added; go on with it under Models.`);
+  for (const unfinished of usage.value.unfinished) void tellCutOff(unfinished);
+}
+
+/** A page that was just left may hold an import for a moment yet, another tab for longer. */
+async function tellCutOff({ id, name, underWay }: Usage["unfinished"][number]): Promise<void> {
+  if (underWay) {
+    await released(id);
+    await refreshModels();
+    if (!usage.value.unfinished.some((u) => u.id === id && !u.underWay)) return;
+  }
+  say(`“${name}” was cut off while it was added; go on with it under Models.`);
 }
 
 /** Stores the models among files. */

@@ -3,6 +3,7 @@
 // manifest instead.
 
 import { CheckpointError } from "../../io/errors.js";
+import { lockOf } from "./locks.js";
 import { CHUNK, fileAt, foldersOf, manifestIn, modelsFolder, type Manifest } from "./read.js";
 import { readText, replaceText, withHandle, writeAll } from "./sync.js";
 
@@ -142,11 +143,6 @@ async function readChunks(folder: FileSystemDirectoryHandle, { files }: Planned)
     chunks[Number(file)]?.push(checksum);
   }
   return chunks;
-}
-
-/** Held while a model is written. */
-function lockOf(id: string): string {
-  return `kineograph import ${id}`;
 }
 
 /** Does `body` while no other tab writes the same model. @throws CheckpointError where one does */
