@@ -49,6 +49,24 @@ describe.skipIf(skipped)("studio's imports", { timeout: 300_000 }, () => {
     const other = await page.context().newPage();
     await other.goto(studio.address);
     await expect.poll(there).toEqual(["in-work"]);
+
+    // Not told as cut off while somebody holds it: another tab, or for a moment a page that was just left.
+    await page.evaluate(async () => {
+      const models = await (await navigator.storage.getDirectory()).getDirectoryHandle("models");
+      const folder = await models.getDirectoryHandle("in-work");
+      await folder.getDirectoryHandle("files", { create: true });
+      const header = await (await folder.getFileHandle("import.json", { create: true })).createWritable();
+      const files = [{ path: "lora.safetensors", size: 9 }];
+      await header.write(JSON.stringify({ name: "lora.safetensors", form: "file", files }));
+      await header.close();
+    });
+    await other.reload();
+    await other.getByRole("link", { name: "Models" }).click();
+    await other.getByText("It is being added in another tab of this page.").waitFor();
+    const told = other.getByText("“lora.safetensors” was cut off while it was added; go on with it under Models.");
+    expect(await told.count()).toBe(0);
+    await page.goto("about:blank");
+    await told.waitFor();
     await close();
   });
 
