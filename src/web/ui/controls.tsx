@@ -4,6 +4,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.js";
+import { NumberInput, numberIn, type Bounded } from "./typed.js";
 
 /** What a row gives to its control, which spreads it: what the label names, and the tooltip. */
 export interface Labelled {
@@ -31,49 +32,13 @@ export function Row(p: {
   );
 }
 
-interface NumberProps {
+interface NumberProps extends Bounded {
   readonly label: string;
   readonly tip: string;
-  readonly value: number;
-  readonly min: number;
-  readonly max: number;
-  readonly step: number;
-  /** What the number field takes beyond the slider's end. */
-  readonly limit?: number;
-  onChange(value: number): void;
 }
 
-/** A number as typed, on the grid of steps and within bounds; undefined where it is none. */
-function typed(text: string, p: NumberProps, max = p.limit ?? p.max): number | undefined {
-  const n = Number(text);
-  if (text.trim() === "" || !Number.isFinite(n)) return undefined;
-  const digits = String(p.step).split(".")[1]?.length ?? 0;
-  const onGrid = Math.round((n - p.min) / p.step) * p.step + p.min;
-  return Number(Math.min(max, Math.max(p.min, onGrid)).toFixed(digits));
-}
-
-/** A number alone, to be typed; what is none is taken back. */
-function NumberInput(p: NumberProps & { readonly control: Partial<Labelled> & { readonly "aria-label"?: string } }) {
-  return (
-    <input
-      {...p.control}
-      type="number"
-      class="number"
-      min={p.min}
-      max={p.limit ?? p.max}
-      step={p.step}
-      value={p.value}
-      onChange={(e) => {
-        const n = typed(e.currentTarget.value, p);
-        if (n !== undefined) p.onChange(n);
-        e.currentTarget.value = String(n ?? p.value);
-      }}
-    />
-  );
-}
-
-/** A slider with the number beside it, to be typed. */
-export function Range(p: NumberProps) {
+/** A slider with the number beside it, to be typed: up to `limit`, beyond the slider's end. */
+export function Range(p: NumberProps & { readonly limit?: number }) {
   const part = Math.min(1, (p.value - p.min) / (p.max - p.min));
   return (
     <Row label={p.label} tip={p.tip}>
@@ -88,11 +53,15 @@ export function Range(p: NumberProps) {
             value={p.value}
             style={{ "--part": part }}
             onInput={(e) => {
-              const n = typed(e.currentTarget.value, p, p.max);
+              const n = numberIn(e.currentTarget.value, p);
               if (n !== undefined) p.onChange(n);
             }}
           />
-          <NumberInput {...p} control={{ "aria-label": `${p.label}, as a number`, "data-tip": p.tip }} />
+          <NumberInput
+            {...p}
+            max={p.limit ?? p.max}
+            control={{ "aria-label": `${p.label}, as a number`, "data-tip": p.tip }}
+          />
         </div>
       )}
     </Row>

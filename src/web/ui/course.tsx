@@ -5,6 +5,7 @@ import { limits } from "../state/limits.js";
 import { change, settings } from "../state/settings.js";
 import { Choice, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
+import { NumberInput } from "./typed.js";
 
 /** What the frames slider offers where windows are used; more can be typed. */
 const LONG = 96;
@@ -90,18 +91,16 @@ export function Travel() {
       </div>
       {s.travel.map((stop, i) => (
         <div class="stop" key={i} data-late={stop.frame >= s.frames}>
-          <input
-            type="number"
-            class="number"
-            aria-label={`Frame of sentence ${i + 2}`}
-            data-tip={`The frame, 1 to ${s.frames - 1}, at which this sentence holds; before it, it is blended in`}
+          <NumberInput
+            control={{
+              "aria-label": `Frame of sentence ${i + 2}`,
+              "data-tip": `The frame, 1 to ${s.frames - 1}, at which this sentence holds; before it, it is blended in`,
+            }}
+            value={stop.frame}
             min={1}
             max={Math.max(1, s.frames - 1)}
-            value={stop.frame}
-            onChange={(e) => {
-              const frame = Math.round(Number(e.currentTarget.value));
-              set(i, { frame: Math.min(Math.max(1, frame), Math.max(1, s.frames - 1)) });
-            }}
+            step={1}
+            onChange={(frame) => set(i, { frame })}
           />
           <input
             type="text"

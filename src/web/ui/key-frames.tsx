@@ -5,6 +5,7 @@ import { change } from "../state/settings.js";
 import { IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 import { SourceInput } from "./source-input.js";
+import { NumberInput } from "./typed.js";
 
 export function KeyFrames({ frames, count }: { readonly frames: readonly number[]; readonly count: number }) {
   const { keys = [] } = inputs.value;
@@ -17,20 +18,16 @@ export function KeyFrames({ frames, count }: { readonly frames: readonly number[
         <div class="key-frame" key={i} data-late={frame > last}>
           <label class="muted small">
             frame
-            <input
-              type="number"
-              class="number"
-              aria-label={`Frame of picture ${i + 1}`}
-              data-tip={`The frame that is like this picture, 0 to ${last}`}
+            <NumberInput
+              control={{
+                "aria-label": `Frame of picture ${i + 1}`,
+                "data-tip": `The frame that is like this picture, 0 to ${last}`,
+              }}
+              value={frame}
               min={0}
               max={last}
-              value={frame}
-              onChange={(e) => {
-                const n = Math.round(Number(e.currentTarget.value));
-                if (Number.isFinite(n))
-                  change({ keyFrames: frames.map((f, k) => (k === i ? Math.min(last, Math.max(0, n)) : f)) });
-                else e.currentTarget.value = String(frame);
-              }}
+              step={1}
+              onChange={(n) => change({ keyFrames: frames.map((f, k) => (k === i ? n : f)) })}
             />
           </label>
           <SourceInput

@@ -6,6 +6,7 @@ import { change } from "../state/settings.js";
 import { Fold, IconButton } from "./controls.js";
 import { Icon } from "./icons.js";
 import { autoplays } from "./player.js";
+import { NumberInput } from "./typed.js";
 
 interface PadProps {
   readonly path: readonly Point[];
@@ -100,18 +101,16 @@ function Points({ path, frames }: { readonly path: readonly Point[]; readonly fr
   const put = (i: number, patch: Partial<Point>) =>
     change({ controlPath: path.map((p, k) => (k === i ? { ...p, ...patch } : p)).toSorted((a, b) => a.t - b.t) });
   const field = (i: number, name: string, value: number, most: number, onChange: (part: number) => void) => (
-    <input
-      type="number"
-      class="number"
-      aria-label={`${name} of point ${i + 1}`}
-      data-tip={name === "Frame" ? `The frame at which it is there, 0 to ${last}` : "Per cent of the picture"}
+    <NumberInput
+      control={{
+        "aria-label": `${name} of point ${i + 1}`,
+        "data-tip": name === "Frame" ? `The frame at which it is there, 0 to ${last}` : "Per cent of the picture",
+      }}
+      value={Math.round(value * most)}
       min={0}
       max={most}
-      value={Math.round(value * most)}
-      onChange={(e) => {
-        const n = Number(e.currentTarget.value);
-        if (Number.isFinite(n)) onChange(Math.min(1, Math.max(0, n / most)));
-      }}
+      step={1}
+      onChange={(n) => onChange(n / most)}
     />
   );
   const add = () => {

@@ -9,6 +9,7 @@ import { pagesOf } from "../state/strip.js";
 import { shown } from "../state/view.js";
 import { Fold, IconButton, Range } from "./controls.js";
 import { Icon } from "./icons.js";
+import { NumberInput } from "./typed.js";
 
 /** Colours that style sheets name; further regions begin anew. */
 const COLOURS = 6;
@@ -78,7 +79,7 @@ export function Regions() {
       <Range
         label="Strength"
         tip="How much a part's own sentence counts in it against the one above: at 1 it holds alone, at 0 not at all."
-        value={1 - s.regionBase}
+        value={Number((1 - s.regionBase).toFixed(2))}
         min={0}
         max={1}
         step={0.05}
@@ -239,19 +240,13 @@ function Numbers({ regions }: { readonly regions: readonly Region[] }) {
     most: number,
     onChange: (n: number) => void,
   ) => (
-    <input
-      type="number"
-      class="number"
-      aria-label={`${name} of part ${i + 1}, per cent`}
-      data-tip="Per cent of the picture"
+    <NumberInput
+      control={{ "aria-label": `${name} of part ${i + 1}, per cent`, "data-tip": "Per cent of the picture" }}
+      value={Math.round(value * 100)}
       min={Math.round(least * 100)}
       max={Math.round(most * 100)}
-      value={Math.round(value * 100)}
-      onChange={(e) => {
-        const n = Number(e.currentTarget.value) / 100;
-        if (Number.isFinite(n)) onChange(Math.min(most, Math.max(least, n)));
-        e.currentTarget.value = String(Math.round(value * 100));
-      }}
+      step={1}
+      onChange={(n) => onChange(Math.min(most, Math.max(least, n / 100)))}
     />
   );
   return (

@@ -12,6 +12,7 @@ import { Follow } from "./follow.js";
 import { Likenesses } from "./likeness.js";
 import { Model } from "./model-panel.js";
 import { StartFrom } from "./start-from.js";
+import { Typed } from "./typed.js";
 
 const SAMPLERS: Readonly<Record<SchedulerName, string>> = {
   lcm: "LCM (4 steps)",
@@ -111,16 +112,13 @@ function Seed() {
       >
         {(control) => (
           <div class="with-tools">
-            <input
-              {...control}
-              type="text"
-              inputmode="numeric"
-              class="number"
+            <Typed
+              control={control}
+              kind={{ type: "text", inputmode: "numeric" }}
               value={s.seed}
-              onChange={(e) => {
-                const text = e.currentTarget.value.trim();
-                if (isSeed(text)) change({ seed: BigInt(text).toString() });
-                else e.currentTarget.value = s.seed;
+              onEntered={(text) => {
+                const seed = text.trim();
+                if (isSeed(seed)) change({ seed: BigInt(seed).toString() });
               }}
             />
             <IconButton
