@@ -100,3 +100,45 @@ export const SMALL = { width: 64, height: 64, frames: 2, steps: 1, seed: "7", se
 export function linkTo(address: string, settings: object): string {
   return `${address}#s=${encodeURIComponent(JSON.stringify(settings))}`;
 }
+
+/** Drops a picture on the page. */
+export async function drop(page: Page, png: Uint8Array): Promise<void> {
+  await page.evaluate(
+    (data) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(data)], "clip.png", { type: "image/png" }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
+    },
+    [...png],
+  );
+}
+
+/** Calls that are held. */
+export interface Held {
+  readonly waiting: () => Promise<number>;
+  readonly letGo: () => Promise<void>;
+}
+
+/** The page's calls of this name to its workers, which wait until they are let go; from the next opening of the page on. */
+export async function hold(page: Page, name: string): Promise<Held> {
+  await page.addInitScript((held) => {
+    const post = Reflect.get(Worker.prototype, "postMessage") as (...message: unknown[]) => void;
+    const waiting: (() => void)[] = [];
+    Object.assign(globalThis, { [`waiting ${held}`]: waiting });
+    Worker.prototype.postMessage = function (...message: unknown[]) {
+      const go = () => post.apply(this, message);
+      if ((message[0] as { name?: string }).name === held) waiting.push(go);
+      else go();
+    };
+  }, name);
+  const calls = (take: boolean) =>
+    page.evaluate(
+      ([held, taken]) => {
+        const waiting = Reflect.get(globalThis, `waiting ${held}`) as (() => void)[];
+        if (taken) for (const go of waiting.splice(0)) go();
+        return waiting.length;
+      },
+      [name, take] as const,
+    );
+  return { waiting: () => calls(false), letGo: async () => void (await calls(true)) };
+}

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { encodePng } from "../../src/index.js";
 import { fixturePath } from "../support/fixtures.js";
-import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
+import { drop, hold, linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
 
 const shapes = fileURLToPath(new URL("../../models/shapes/", import.meta.url));
 const PATH = [
@@ -80,6 +81,30 @@ describe.skipIf(skipped)("studio's choices", { timeout: 300_000 }, () => {
     await close();
   });
 
+  it("finds what a link or a clip names before it has been read what is stored", async () => {
+    const { page, errors, close } = await studio.open();
+    await page.getByRole("link", { name: "Models" }).click();
+    await page.getByLabel("Model folder").setInputFiles(fixturePath("tiny-a"));
+    await page.getByText(/^“tiny-a” is stored/i).waitFor();
+    const usage = await hold(page, "usage");
+    await page.goto("about:blank");
+    await page.goto(studio.address);
+    await expect.poll(usage.waiting).toBe(1);
+    await page.goto(linkTo(studio.address, { ...SMALL, prompt: "x", model: "tiny-a" })); // only the fragment changes
+    const prompt = page.getByLabel("What does it show?");
+    await expect.poll(() => prompt.inputValue()).toBe("x");
+    const recipe = { prompt: "y", model: "models/tiny-a", size: "32x32" };
+    const picture = { width: 8, height: 8, rgba: new Uint8Array(8 * 8 * 4) };
+    await drop(page, await encodePng(picture, { kineograph: JSON.stringify(recipe) }));
+    await expect.poll(usage.waiting).toBe(2);
+    await usage.letGo();
+    await page.getByText("Settings restored from clip.png.").waitFor();
+    expect([await prompt.inputValue(), await chosen(page, "Model")]).toEqual(["y", "tiny-a"]);
+    expect(await page.getByText(/^Not in this browser/).count()).toBe(0);
+    expect(errors).toEqual([]);
+    await close();
+  });
+
   it("works where the browser keeps nothing", async () => {
     const { page, errors, close } = await studio.open();
     await page.addInitScript(() => {
@@ -138,9 +163,33 @@ describe.skipIf(skipped)("studio's choices", { timeout: 300_000 }, () => {
     await expect.poll(() => made.count(), { timeout: 120_000 }).toBe(2);
     await made.first().click();
     await page.waitForTimeout(4000);
+    const encode = await hold(page, "encode");
     await page.reload();
     await page.locator(".history .card").first().waitFor();
     expect(await page.locator(".history .card").count()).toBe(1);
+
+    // A clip takes a while to become a video: what is set or given meanwhile holds.
+    const [from, width] = [page.getByRole("region", { name: "Start from" }), page.getByLabel("Width", { exact: true })];
+    const start = async (picture?: string) => {
+      await width.fill("128");
+      await page.getByRole("button", { name: "Start from it" }).click();
+      await expect.poll(encode.waiting).toBe(1);
+      if (picture !== undefined) await drop(page, await encodePng({ width: 8, height: 8, rgba: new Uint8Array(256) }));
+      await expect
+        .poll(() => from.locator(".source .small").allInnerTexts())
+        .toEqual(picture === undefined ? [] : [picture]);
+      expect(await width.inputValue()).toBe("64");
+      await width.fill("96");
+      await width.blur();
+      await encode.letGo();
+    };
+    await page.locator(".history .card").getByText(prompt).click();
+    await start();
+    await from.getByText(`the clip “${prompt}”`).waitFor();
+    expect(await width.inputValue()).toBe("96");
+    await start("clip.png");
+    await page.waitForTimeout(500);
+    expect(await from.locator(".source .small").innerText()).toBe("clip.png");
     await close();
   });
 });

@@ -5,7 +5,7 @@ import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readRecipe } from "../../src/io/recipe.js";
 import { axeViolations } from "./axe.js";
-import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
+import { drop, linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
 
 describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
   let studio: Studio;
@@ -59,14 +59,7 @@ describe.skipIf(skipped)("studio", { timeout: 300_000 }, () => {
     expect(await framesShown(page, readFileSync(movie))).toEqual({ count: 2, width: 64, height: 64, seconds: 0.25 });
 
     await page.getByLabel("What does it show?").fill("something else");
-    await page.evaluate(
-      ([name, data]) => {
-        const transfer = new DataTransfer();
-        transfer.items.add(new File([Uint8Array.from(data)], name, { type: "image/png" }));
-        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true }));
-      },
-      ["clip.png", [...readFileSync(file)]] as const,
-    );
+    await drop(page, readFileSync(file));
     await expect.poll(() => page.getByLabel("What does it show?").inputValue()).toBe(prompt);
 
     await page.reload();

@@ -2,7 +2,7 @@
 
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
+import { hold, linkTo, openStudio, skipped, SMALL, type Studio } from "./browser.js";
 
 describe.skipIf(skipped)("studio's fields", { timeout: 300_000 }, () => {
   let studio: Studio;
@@ -58,22 +58,14 @@ describe.skipIf(skipped)("studio's fields", { timeout: 300_000 }, () => {
 
   it("keep what is being typed while the page opens", async () => {
     const { page, errors, close } = await studio.open();
-    // What the model can do is told when the test says so.
-    await page.addInitScript(() => {
-      const post = Reflect.get(Worker.prototype, "postMessage") as (...message: unknown[]) => void;
-      Worker.prototype.postMessage = function (...message: unknown[]) {
-        const go = () => post.apply(this, message);
-        if ((message[0] as { name?: string }).name === "limits") Object.assign(globalThis, { tellLimits: go });
-        else go();
-      };
-    });
+    const limits = await hold(page, "limits"); // what the model can do comes when the rest has
     await page.goto(linkTo(studio.address, { ...SMALL, mode: "video" }));
     await page.reload();
-    await expect.poll(() => page.evaluate(() => "tellLimits" in globalThis)).toBe(true);
+    await expect.poll(limits.waiting).toBe(1);
     await page.getByLabel("Strength, as a number").fill("1");
     const most = () => page.getByLabel("Frames", { exact: true }).getAttribute("max");
     expect(await most()).toBe("32");
-    await page.evaluate(() => (Reflect.get(globalThis, "tellLimits") as () => void)());
+    await limits.letGo();
     await expect.poll(most).toBe("64");
     await page.getByLabel("What does it show?").fill("a red heart moving up on a meadow");
     expect(await settings(page)).toMatchObject({ strength: 1 });

@@ -53,6 +53,9 @@ export function follow(
   };
 }
 
+/** Whether it has been looked what is stored; before, nothing can be said to be missing. */
+let known = false;
+
 async function readUsage(): Promise<boolean> {
   try {
     usage.value = await desk.call("usage", undefined);
@@ -60,7 +63,15 @@ async function readUsage(): Promise<boolean> {
   } catch (error) {
     say(`This browser stores no models for this page (${(error as Error).message}).`);
     return false;
+  } finally {
+    known = true;
   }
+}
+
+/** The stored models, once they are known. */
+export async function storedModels(): Promise<Usage["models"]> {
+  if (!known) await readUsage();
+  return usage.peek().models;
 }
 
 /** Reads what is stored; settings that name what is not there fall back, and names are resolved. */
@@ -70,6 +81,7 @@ export async function refreshModels(): Promise<void> {
 
 /** Puts in the settings what is stored here for the models that they name. What was asked for by name and is missing is said. */
 export function settleModels(): void {
+  if (!known) return; // it is done once it is
   const { settings: settled, missing } = withStored(settings.peek(), usage.peek().models);
   if (settled === settings.peek()) return;
   settings.value = settled;

@@ -8,6 +8,7 @@ import { framesOf, type Clip } from "./history.js";
 import { limits } from "./limits.js";
 import { controlIn } from "./request.js";
 import { change } from "./settings.js";
+import { say } from "./toasts.js";
 
 /** A picture, animation or video. */
 export interface Source {
@@ -29,7 +30,11 @@ export interface Inputs {
 /** What is chosen now. */
 export const inputs = signal<Inputs>({});
 
+/** How often it was chosen from what to start. */
+let choices = 0;
+
 export function give(patch: Inputs): void {
+  if ("start" in patch) choices++;
   inputs.value = { ...inputs.value, ...patch };
 }
 
@@ -83,11 +88,16 @@ export function startFrom(start: Source): void {
   change({ mode: limits.peek()?.imageEncoder ? "image" : "video" });
 }
 
-/** Puts a clip in as the video to start from. */
+/** Puts a clip in as the video to start from, at its size; it becomes one while the page goes on. What is set or chosen meanwhile holds. */
 export async function startFromClip(clip: Clip): Promise<void> {
-  const frames = await framesOf(clip);
-  const fps = clip.settings.fps;
-  const blob = await encode({ format: "apng", frames, fps, recipe: clip.recipe });
-  startFrom({ name: `the clip “${clip.recipe.prompt}”`, blob });
-  change({ width: clip.width, height: clip.height, frames: clip.count, fps });
+  const { recipe, width, height, count } = clip;
+  const { fps } = clip.settings;
+  const mine = ++choices;
+  change({ width, height, frames: count, fps });
+  try {
+    const blob = await encode({ format: "apng", frames: await framesOf(clip), fps, recipe });
+    if (mine === choices) startFrom({ name: `the clip “${recipe.prompt}”`, blob });
+  } catch (error) {
+    say((error as Error).message, "error");
+  }
 }

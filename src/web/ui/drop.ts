@@ -2,7 +2,7 @@
 // everything else is looked through for models.
 
 import type { GivenFile } from "../desk/protocol.js";
-import { addFiles, recipeOfFile, usage } from "../state/desk.js";
+import { addFiles, recipeOfFile, storedModels } from "../state/desk.js";
 import { give, inputs, startFrom } from "../state/inputs.js";
 import { fromRecipe } from "../state/restore.js";
 import { settings } from "../state/settings.js";
@@ -44,7 +44,7 @@ async function takePicture(file: File): Promise<void> {
     startFrom(source);
     return say(`The next clip starts from ${file.name}.`);
   }
-  const { settings: found, missing } = fromRecipe(recipe, usage.value.models);
+  const { settings: found, missing } = fromRecipe(recipe, await storedModels());
   settings.value = found;
   say(
     missing.length === 0
