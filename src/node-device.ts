@@ -12,6 +12,13 @@ import { deviceDescriptor, type Capabilities } from "./gpu/limits.js";
 // later. Mesa's llvmpipe never gives an instance's memory back to the system, but the instance's next device gets it again.
 const instances = new Map<string, GPU>();
 
+const FEATURES = "enable-dawn-features=";
+/**
+ * What Dawn has and does not offer unasked: tensor cores, and f16 on NVIDIA's GPUs under Linux, which it holds back because
+ * some of its conformance tests fail there (crbug.com/42251215); ours pass on an H200, and onnxruntime asks for it too.
+ */
+const OFFERED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
+
 /** WebGPU in Node. `flags` are Dawn's ("backend=null", "adapter=…", "enable-dawn-features=…"). */
 export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
   process.env["XDG_RUNTIME_DIR"] ??= "/tmp"; // Mesa complains on stderr without it
@@ -22,8 +29,10 @@ export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
     throw new Error("WebGPU in Node wants the package `webgpu` (Dawn): npm install webgpu", { cause });
   }
   Object.assign(globalThis, dawn.globals);
-  const key = flags.join("\n");
-  const gpu = instances.get(key) ?? dawn.create([...flags]);
+  const asked = flags.filter((f) => f.startsWith(FEATURES)).map((f) => f.slice(FEATURES.length));
+  const all = [...flags.filter((f) => !f.startsWith(FEATURES)), `${FEATURES}${[...OFFERED, ...asked].join(",")}`];
+  const key = all.join("\n");
+  const gpu = instances.get(key) ?? dawn.create(all);
   instances.set(key, gpu);
   return gpu;
 }

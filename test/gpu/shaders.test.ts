@@ -8,7 +8,7 @@ import { nodeGPU } from "../../src/node-device.js";
 import { shaders } from "../../shaders/index.js";
 
 describe("shaders", async () => {
-  const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const gpu = await nodeGPU(["backend=null"]);
   const adapter = await gpu.requestAdapter();
   const device = await adapter!.requestDevice({ requiredFeatures: WANTED_FEATURES as GPUFeatureName[] });
   afterAll(() => device.destroy());

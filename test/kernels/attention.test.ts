@@ -127,7 +127,7 @@ describe("attention", () => {
 describe("attention by tensor cores", () => {
   it.each([40, 64, 160])("compiles for heads of %i channels", async (headDim) => {
     // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
-    const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+    const gpu = await nodeGPU(["backend=null"]);
     using device = await openDevice((await gpu.requestAdapter())!, { subgroups: true, subgroupSize: 32 });
     device.scope(() => {
       const [q, k] = [70, 77].map((rows) => Tensor.empty(device, [2, rows, headDim], "f16", "room"));

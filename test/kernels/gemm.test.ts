@@ -105,7 +105,7 @@ describe("split sums", () => {
 
 describe("tensor cores", async () => {
   // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
-  const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const gpu = await nodeGPU(["backend=null"]);
   const adapter = await gpu.requestAdapter();
   const device = await openDevice(adapter!);
   afterAll(() => device.dispose());

@@ -198,7 +198,7 @@ describe("convForm", () => {
 
 describe("winograd on a GPU", async () => {
   // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
-  const gpu = await nodeGPU(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
+  const gpu = await nodeGPU(["backend=null"]);
   const device = await openDevice((await gpu.requestAdapter())!, { kind: "gpu" });
   afterAll(() => device.dispose());
 
