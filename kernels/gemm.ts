@@ -2,18 +2,17 @@
 // patches(x) are the pixels under the kernel at each output (implicit GEMM, never stored). Checks are the callers';
 // here: packing, choice of variant, slices that fit the adapter's bindings.
 
-import { bytesPerElement, type DType } from "../src/tensor/dtype.js";
+import { bytesPerElement } from "../src/tensor/dtype.js";
 import { specialize, type Replacements } from "../src/gpu/wgsl.js";
-import type { Capabilities } from "../src/gpu/limits.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
 import { sizeClass } from "../src/gpu/tuning.js";
 import { slices, type Geometry } from "./gemm-slices.js";
+import { TILES, unfit, waysOf, type GemmVariant, type GemmWay, type Operands, type TiledVariant } from "./gemm-ways.js";
 import { grid } from "./slices.js";
 import { ACTIVATIONS, type Activation } from "./elementwise.js";
 
-/** Which shader runs: `plain` is the readable reference and fits everything. */
-export type GemmVariant = "plain" | "cpu" | "block" | "gpu" | "matrix";
+export type { GemmVariant, GemmWay } from "./gemm-ways.js";
 
 export interface Epilogue {
   readonly x2?: Tensor | undefined;
@@ -25,12 +24,6 @@ export interface Epilogue {
   /** Forces a variant, for tests and comparisons. */
   readonly variant?: GemmWay | undefined;
 }
-
-/** Output pixels of the largest tile, which must be of one frame where frames have matrices of their own. */
-export const ROWS_OF_TILES = { cpu: 16, gpu: 64 } as const;
-
-/** A variant, with the number of shares into which its sums are split where there is more than one. */
-export type GemmWay = GemmVariant | `${"gpu" | "matrix"}/${number}`;
 
 /**
  * The product of x's patches and packed weights into `y` `[frames · output pixels, outputs or outputs/2]`. With `batched`,
@@ -57,6 +50,9 @@ export function gemm(
   const depth = batched ? padded : taps * padded;
   const operands: Operands = { dtype, packed, c1, c2, geglu: e.geglu ?? false, activation, matrices };
   const rows = y.size / width;
+  const forced = e.variant?.split("/")[0] as GemmVariant | undefined;
+  const wanted = forced !== undefined && forced in TILES ? unfit(forced as TiledVariant, operands, outputs) : undefined;
+  if (wanted !== undefined) throw new Error(`${label}: variant ${forced} wants ${wanted}, got ${String(x)}`);
   const ways: readonly [GemmWay, ...GemmWay[]] = e.variant
     ? [e.variant]
     : waysOf(device.capabilities, operands, rows, outputs, depth);
@@ -185,41 +181,6 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
   }
 }
 
-/**
- * The ways to do a product, the fastest as far as is known first:
- *   plain   two sources of which the first does not end on a multiple of eight channels; software adapters: single
- *           rows with an activation (the timestep's embedding), not worth the seconds that a pipeline takes to compile
- *   cpu     software adapters with subgroups of 8 lanes; block is slower on llvmpipe, and may not be elsewhere
- *   block   other software adapters (without subgroups not for GEGLU)
- *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
- *   gpu     other GPUs, f32, narrow layers
- *   …/8     sums split in eight where there are few tiles of 64 × 64 and they are deep (16 steps of 16 channels a share
- *           at least): by the table below 32 tiles, which leave any GPU idle; to be tried below 512
- */
-function waysOf(
-  c: Capabilities,
-  o: Operands,
-  rows: number,
-  outputs: number,
-  depth: number,
-): readonly [GemmWay, ...GemmWay[]] {
-  if (o.c2 > 0 && o.c1 % 8 !== 0) return ["plain"];
-  if (c.kind === "cpu" && rows < 8 && o.activation !== ACTIVATIONS.none) return ["plain"];
-  if (c.kind === "cpu" && o.geglu && !c.subgroups) return ["plain"];
-  if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu", "block"] : ["block"];
-  const half = o.dtype === "f16" && o.packed.dtype === "f16";
-  const matrix = half && c.subgroupMatrix && c.subgroupSize === 32 && rows >= 16 && outputs >= 16;
-  const variants = matrix ? (["matrix", "gpu"] as const) : (["gpu"] as const);
-  const tiles = Math.ceil(rows / 64) * Math.ceil(outputs / 64);
-  const splits = [8, 4, 2].filter(
-    (n) => rows >= 16 && tiles < 512 && depth >= n * 256 && n * rows * (outputs + 3) * 4 <= c.maxBinding,
-  );
-  const split = variants.flatMap((v) => splits.map((n): GemmWay => `${v}/${n}`));
-  return tiles < 32 && split.length > 0
-    ? [split[0]!, ...split.slice(1), ...variants]
-    : [variants[0], ...variants.slice(1), ...split];
-}
-
 /** Reading of f16 weights, and widening to four columns, by columns of a lane. */
 const QUADS = { 1: shaders["lib/quad-f16-1"], 2: shaders["lib/quad-f16-2"], 4: shaders["lib/quad-f16-4"] };
 const SPREADS = { 1: shaders["lib/spread-1"], 2: shaders["lib/spread-2"] };
@@ -237,18 +198,6 @@ export const LOADS = {
     f32: {},
   },
 } as const;
-
-/** What a kernel is specialised for. */
-interface Operands {
-  readonly dtype: DType;
-  readonly packed: Tensor;
-  readonly c1: number;
-  readonly c2: number;
-  readonly geglu: boolean;
-  readonly activation: number;
-  /** Of the weights, one a frame; 1: all frames share one. */
-  readonly matrices: number;
-}
 
 /** What follows a sum, for one kind of activation. */
 function following(activation: number): Replacements {
@@ -276,6 +225,18 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
     });
     return { code, tile: 16, columns: panel };
   }
+  if (variant === "matrix" || variant === "matrix-wide") {
+    const after = share
+      ? { T: "vec4<f32>", finish: shaders["lib/finish-octet-share"] }
+      : {
+          GEGLU: geglu,
+          ACTIVATION: `${activation}u`,
+          finish: shaders["lib/finish-octet"] + shaders["lib/activations"],
+        };
+    const tile = TILES[variant];
+    const code = specialize(shaders["gemm-matrix"], { ...after, CONCAT: c2 > 0, SIDE: `${tile / 32}u` });
+    return { code, tile, columns: tile };
+  }
   // The channels of a load: 4 in gemm-cpu, 8 in the others; f16 pixels that are no multiple of it are read one by one.
   const wide = variant === "cpu" || dtype === "f32" ? 4 : 8;
   const any = c1 % wide !== 0 || c2 % wide !== 0;
@@ -288,10 +249,10 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
     CONCAT: c2 > 0,
     ...LOADS[variant === "cpu" ? "fours" : "octets"][any ? "any" : dtype === "f16" ? "f16" : "f32"],
   };
-  if (variant === "gpu" || variant === "matrix") {
-    const shader = variant === "gpu" ? shaders["gemm-gpu"] : shaders["gemm-matrix"];
+  if (variant === "gpu" || variant === "wide") {
     const pair = half ? { W: "vec4<u32>", pair: shaders["lib/pair-f16"] } : {};
-    return { code: specialize(shader, { ...common, ...pair }), tile: 64, columns: 64 };
+    const code = specialize(variant === "gpu" ? shaders["gemm-gpu"] : shaders["gemm-wide"], { ...common, ...pair });
+    return { code, tile: TILES[variant], columns: TILES[variant] };
   }
   const lane = (panel / 8) as 1 | 2 | 4;
   const of = (type: string) => (lane === 1 ? type : `vec${lane}<${type}>`);

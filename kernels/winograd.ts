@@ -10,8 +10,9 @@ import type { Capabilities } from "../src/gpu/limits.js";
 import { specialize, type Replacements } from "../src/gpu/wgsl.js";
 import { shaders } from "../shaders/index.js";
 import { ACTIVATIONS } from "./elementwise.js";
-import { gemm, ROWS_OF_TILES, type Epilogue } from "./gemm.js";
+import { gemm, type Epilogue } from "./gemm.js";
 import { slices, type Geometry, type Slice } from "./gemm-slices.js";
+import { ROWS_OF_TILES } from "./gemm-ways.js";
 import { units, window } from "./vectors.js";
 
 /** How a convolution's weights are packed: as they are, or transformed (`doubled`: for an input that is doubled first). */

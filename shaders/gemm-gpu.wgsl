@@ -1,8 +1,8 @@
 // gemm.wgsl for GPUs. The idea: 64 output pixels × 64 columns a workgroup share what they read through workgroup memory,
 // 16 channels at a time, so that each value is read from storage once for 64 multiplications; an invocation keeps 8 × 4
 // sums in registers, and the next channels are on their way while the present ones are multiplied.
-// Written for GPUs and not timed on one yet; on llvmpipe 2 to 9 times as fast as gemm.wgsl. 8 KiB of workgroup memory and 128
-// invocations: within every device's limits.
+// For any channels, and for layers too small for gemm-wide.wgsl. 8 KiB of workgroup memory and 128 invocations: within every
+// device's limits.
 
 alias T = f32; // activations
 alias X = vec4<f32>; // unit in which x is read

@@ -1,91 +1,155 @@
-// gemm.wgsl for tensor cores. The idea: the tiles of gemm-gpu.wgsl as f16, multiplied 16 × 16 × 16 at a time by the matrix
-// units of a subgroup with sums in f32. Four subgroups of 32 lanes own 32 × 32 outputs each. For f16 activations and f16
-// weights only, whose values the tiles hold exactly. 8 KiB of workgroup memory. Written against Chromium's experimental
-// feature and compiled by Dawn's validation; not timed on hardware yet.
+// gemm.wgsl for tensor cores. The idea: a workgroup's four subgroups own a square of outputs each, SIDE × SIDE blocks of
+// 16 × 16, whose sums stay in the matrix units' registers; 32 channels at a time of all their pixels and weights pass through
+// workgroup memory as f16, and each block that is read from there is multiplied SIDE times. The next channels are on their way
+// while the present ones are multiplied. For f16 activations and weights, channels of each source in multiples of 32 and outputs
+// of 8; sums in f32. SIDE 4 (128 × 128 outputs, 23 KiB) multiplies most for what it reads, SIDE 2 (64 × 64, 13.5 KiB) makes four times as
+// many workgroups.
 enable chromium_experimental_subgroup_matrix;
 // Offsets depend on t / 32 alone, equal in all lanes of a subgroup, which the compiler cannot know.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 
-alias T = f32; // activations
-alias X = vec4<f32>; // unit in which x is read
-alias W = vec4<f32>; // unit in which weights are read
-const COLUMNS: u32 = 4u; // of an invocation
+alias T = vec4<f16>; // four activations
 const CONCAT: bool = false; // there is an x2
 const GEGLU: bool = false; // columns come in pairs (value, gate)
 const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
+const SIDE: u32 = 4u; // 2 | 4
 
 // include lib/gemm-params.wgsl
-@group(0) @binding(5) var<storage, read> x: array<X>;
-@group(0) @binding(6) var<storage, read> x2: array<X>;
-@group(0) @binding(7) var<storage, read> w: array<W>;
+@group(0) @binding(5) var<storage, read> x: array<vec4<u32>>; // eight channels
+@group(0) @binding(6) var<storage, read> x2: array<vec4<u32>>;
+@group(0) @binding(7) var<storage, read> w: array<vec4<u32>>; // four columns of rows k and k + 1
 
-const ROWS: u32 = 64u;
-const STEP: u32 = 16u; // channels
+const TILE: u32 = SIDE * 32u; // rows, and columns, of a workgroup
+const STEP: u32 = 32u; // channels
+// Rows in workgroup memory are padded, so that eight of them lie in different banks.
+const PITCH_A: u32 = STEP + 8u;
+const PITCH_B: u32 = TILE + 8u;
+const SPAN: u32 = SIDE * 8u; // channels that an invocation brings, of one pixel
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sum = subgroup_matrix_result<f32, 16, 16>;
 
-var<workgroup> tile_a: array<f16, 1024>; // [row][channel]
-var<workgroup> tile_b: array<f16, 1024>; // [channel][column]
+var<workgroup> tile_a: array<f16, TILE * PITCH_A>; // [row][channel]
+var<workgroup> tile_b: array<f16, STEP * PITCH_B>; // [channel][column]
 var<workgroup> sums: array<f32, 1024>; // [subgroup][row][column]
 
-// include lib/gemm-octets.wgsl
-
-// What follows the sum of COLUMNS columns from n on, see lib/finish.wgsl; for a share of it see lib/finish-share.wgsl.
-fn finish(sum: vec4<f32>, row: u32, n: u32, split: u32) {
-  y[p.y_start + row * p.outputs + n] = T(sum.x);
+// What follows the sums of eight columns from n on, see lib/finish-octet.wgsl; for shares of them see lib/finish-octet-share.wgsl.
+fn finish(lo: vec4<f32>, hi: vec4<f32>, row: u32, n: u32, split: u32) {
+  y[(p.y_start + row * p.outputs + n) / 4u] = T(lo);
 }
 
-// include lib/gemm-tiles.wgsl
+// include lib/gemm-shares.wgsl
+// include lib/gemm-source.wgsl
+
+// Eight channels of a pixel from `c` of the step on.
+fn pixels(s: Source, c: u32) -> vec4<u32> {
+  if (!s.valid) {
+    return vec4<u32>();
+  }
+  if (CONCAT && s.c >= p.c1) {
+    return x2[(s.at2 + s.c - p.c1 + c) / 8u];
+  }
+  return x[(s.at + s.c + c) / 8u];
+}
+
+// Columns n … n + 3 of rows k and k + 1.
+fn weights(panel: u32, k: u32, n: u32) -> vec4<u32> {
+  if (n < p.outputs) {
+    return w[((panel + k) / 2u * p.panel + n % p.panel) / 4u];
+  }
+  return vec4<u32>();
+}
+
+fn stage_a(at: u32, v: vec4<u32>) {
+  for (var e = 0u; e < 4u; e++) {
+    let h = bitcast<vec2<f16>>(v[e]);
+    tile_a[at + 2u * e] = h.x;
+    tile_a[at + 2u * e + 1u] = h.y;
+  }
+}
+
+fn stage_b(at: u32, v: vec4<u32>) {
+  for (var e = 0u; e < 4u; e++) {
+    let h = bitcast<vec2<f16>>(v[e]);
+    tile_b[at + e] = h.x;
+    tile_b[at + PITCH_B + e] = h.y;
+  }
+}
 
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) t: u32) {
   let split = group.z % p.splits;
-  let first = (group.x + group.z / p.splits * p.groups_x) * ROWS;
+  let first = (group.x + group.z / p.splits * p.groups_x) * TILE;
+  let columns = group.y * TILE;
   let total = p.frames * p.rows * p.width;
   let share = share_of(split);
-  var f = feed(first, group.y * 64u, share.x, t);
-  var a = pixels(f);
-  var b = weights(f);
 
-  // This subgroup's corner, and its four products.
-  let i = t / 64u * 32u;
-  let j = t / 32u % 2u * 32u;
-  var acc: array<Sum, 4>;
-  for (var step = share.x; step < share.y; step += STEP) {
-    for (var e = 0u; e < 4u; e++) {
-      tile_a[t * 8u + e] = f16(a.lo[e]);
-      tile_a[t * 8u + 4u + e] = f16(a.hi[e]);
-      tile_b[t / 16u * 128u + t % 16u * 4u + e] = f16(b.lo[e]);
-      tile_b[t / 16u * 128u + 64u + t % 16u * 4u + e] = f16(b.hi[e]);
+  // What it brings: SPAN channels of a pixel, and four columns of SIDE pairs of rows of the weights.
+  let row = t * SPAN / STEP;
+  let c = t * SPAN % STEP;
+  var s = source(first + row, share.x);
+  let column = t % (TILE / 4u) * 4u;
+  let pair = t / (TILE / 4u);
+  const PAIRS = 512u / TILE; // of all invocations at once
+  let n = columns + column;
+  let panel = (n / p.panel * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
+  var a: array<vec4<u32>, SIDE>;
+  var b: array<vec4<u32>, SIDE>;
+  for (var i = 0u; i < SIDE; i++) {
+    a[i] = pixels(s, c + i * 8u);
+    b[i] = weights(panel, share.x + 2u * (pair + i * PAIRS), n);
+  }
+
+  // This subgroup's corner, and its sums.
+  let i0 = t / 64u * 16u * SIDE;
+  let j0 = t / 32u % 2u * 16u * SIDE;
+  var acc: array<Sum, SIDE * SIDE>;
+  for (var k = share.x; k < share.y; k += STEP) {
+    for (var i = 0u; i < SIDE; i++) {
+      stage_a(row * PITCH_A + c + i * 8u, a[i]);
+      stage_b(2u * (pair + i * PAIRS) * PITCH_B + column, b[i]);
     }
     workgroupBarrier();
-    advance(&f);
-    a = pixels(f);
-    b = weights(f);
-    let left0 = subgroupMatrixLoad<Left>(&tile_a, i * STEP, false, STEP);
-    let left1 = subgroupMatrixLoad<Left>(&tile_a, (i + 16u) * STEP, false, STEP);
-    let right0 = subgroupMatrixLoad<Right>(&tile_b, j, false, 64u);
-    let right1 = subgroupMatrixLoad<Right>(&tile_b, j + 16u, false, 64u);
-    acc[0] = subgroupMatrixMultiplyAccumulate(left0, right0, acc[0]);
-    acc[1] = subgroupMatrixMultiplyAccumulate(left0, right1, acc[1]);
-    acc[2] = subgroupMatrixMultiplyAccumulate(left1, right0, acc[2]);
-    acc[3] = subgroupMatrixMultiplyAccumulate(left1, right1, acc[3]);
+    advance(&s);
+    if (k + STEP < share.y) {
+      for (var i = 0u; i < SIDE; i++) {
+        a[i] = pixels(s, c + i * 8u);
+        b[i] = weights(panel, k + STEP + 2u * (pair + i * PAIRS), n);
+      }
+    }
+    for (var q = 0u; q < STEP; q += 16u) {
+      var left: array<Left, SIDE>;
+      for (var i = 0u; i < SIDE; i++) {
+        left[i] = subgroupMatrixLoad<Left, row_major>(&tile_a, (i0 + i * 16u) * PITCH_A + q, PITCH_A);
+      }
+      for (var j = 0u; j < SIDE; j++) {
+        let right = subgroupMatrixLoad<Right, row_major>(&tile_b, q * PITCH_B + j0 + j * 16u, PITCH_B);
+        for (var i = 0u; i < SIDE; i++) {
+          acc[i * SIDE + j] = subgroupMatrixMultiplyAccumulate(left[i], right, acc[i * SIDE + j]);
+        }
+      }
+    }
     workgroupBarrier();
   }
-  for (var q = 0u; q < 4u; q++) {
-    subgroupMatrixStore(&sums, t / 32u * 256u, acc[q], false, 16u);
+
+  // Block by block through workgroup memory: a lane takes eight columns of a row.
+  let lane = t % 32u;
+  let own = t / 32u * 256u;
+  for (var q = 0u; q < SIDE * SIDE; q++) {
+    subgroupMatrixStore<row_major>(&sums, own, acc[q], 16u);
     workgroupBarrier();
-    // 16 × 16 sums of each subgroup by its 32 lanes, four columns at a time.
-    for (var half = 0u; half < 2u; half++) {
-      let at = t % 32u + half * 32u;
-      let r = first + i + q / 2u * 16u + at / 4u;
-      let n = group.y * 64u + j + q % 2u * 16u + at % 4u * 4u;
-      if (r < total && n < p.outputs) {
-        let s = t / 32u * 256u + at * 4u;
-        finish(vec4<f32>(sums[s], sums[s + 1u], sums[s + 2u], sums[s + 3u]), r, n, split);
-      }
+    let r = first + i0 + q / SIDE * 16u + lane / 2u;
+    let m = columns + j0 + q % SIDE * 16u + lane % 2u * 8u;
+    if (r < total && m < p.outputs) {
+      let at = own + lane * 8u;
+      finish(
+        vec4<f32>(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]),
+        vec4<f32>(sums[at + 4u], sums[at + 5u], sums[at + 6u], sums[at + 7u]),
+        r,
+        m,
+        split,
+      );
     }
     workgroupBarrier();
   }

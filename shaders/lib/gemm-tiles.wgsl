@@ -1,10 +1,8 @@
-// What the tiles of gemm-gpu and gemm-matrix are read from: pixels under the kernel, and packed weights.
+// What the tiles of gemm-gpu are read from: pixels under the kernel, and packed weights.
 
-// Four columns of rows k and k + 1 (k even) of the panel that begins at row `panel`, as two vectors.
-fn pair(panel: u32, k: u32, column: u32) -> Octet {
-  let i = ((panel + k) * p.panel + column) / 4u;
-  return Octet(w[i], w[i + p.panel / 4u]);
-}
+// include lib/gemm-shares.wgsl
+
+// include lib/gemm-pair.wgsl
 
 // Where an output pixel begins to read.
 struct Place {
@@ -54,11 +52,6 @@ fn feed(first: u32, columns: u32, start: u32, t: u32) -> Feed {
   return Feed(place, column, panel, c / p.c_padded, c % p.c_padded, start + t / 16u * 2u);
 }
 
-// Rows of the packed weights, under all taps.
-fn depth() -> u32 {
-  return p.kernel_h * p.kernel_w * p.c_padded;
-}
-
 fn advance(f: ptr<function, Feed>) {
   (*f).c += STEP;
   while ((*f).c >= p.c_padded) {
@@ -77,10 +70,4 @@ fn weights(f: Feed) -> Octet {
     return pair(f.panel, f.k, f.column % p.panel);
   }
   return Octet();
-}
-
-// Rows of the weights that share `split` of the sum begins with, and ends before.
-fn share_of(split: u32) -> vec2<u32> {
-  let rows = ((depth() + STEP - 1u) / STEP + p.splits - 1u) / p.splits * STEP;
-  return vec2<u32>(split * rows, min((split + 1u) * rows, depth()));
 }

@@ -58,10 +58,16 @@ export class Device implements Disposable {
 
   /**
    * The engine on a WebGPU device, best requested with `deviceDescriptor(adapter)`. `force` lowers limits (for tests);
-   * `elsewhere` is where shaders to come are compiled, for drivers that leave it to the first dispatch.
+   * `elsewhere` is where shaders to come are compiled, for drivers that leave it to the first dispatch; `info` is the
+   * adapter's own, which alone tells of matrix units in Dawn.
    */
-  static from(gpu: GPUDevice, force: Partial<Capabilities> = {}, elsewhere?: Elsewhere): Device {
-    return new Device(gpu, capabilitiesOf(gpu, force), elsewhere);
+  static from(
+    gpu: GPUDevice,
+    force: Partial<Capabilities> = {},
+    elsewhere?: Elsewhere,
+    info: GPUAdapterInfo = gpu.adapterInfo,
+  ): Device {
+    return new Device(gpu, capabilitiesOf(gpu, force, info), elsewhere);
   }
 
   /** A device that executes nothing: the same code run on it gives peak memory, dispatches, FLOPs and pipelines. */

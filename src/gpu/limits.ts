@@ -89,9 +89,12 @@ function identityOf({ adapterInfo: i, features }: GPUDevice): string {
 }
 
 /** Reads a device's capabilities. `force` lowers limits or hides features, for tests and for reproducing other machines. */
-export function capabilitiesOf(gpu: GPUDevice, force: Partial<Capabilities> = {}): Capabilities {
+export function capabilitiesOf(
+  gpu: GPUDevice,
+  force: Partial<Capabilities> = {},
+  info: GPUAdapterInfo = gpu.adapterInfo,
+): Capabilities {
   const { limits, features } = gpu;
-  const info = gpu.adapterInfo;
   const name =
     [info.description, info.device, info.architecture, info.vendor].find((s) => s !== "") ?? "unknown adapter";
   const { subgroupMinSize: min = 0, subgroupMaxSize: max = 0 } = info as {

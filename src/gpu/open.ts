@@ -15,5 +15,5 @@ export async function openDevice(
   limits: "adapter" | "minimum" = "adapter",
   elsewhere?: Elsewhere,
 ): Promise<Device> {
-  return Device.from(await adapter.requestDevice(deviceDescriptor(adapter, limits)), force, elsewhere);
+  return Device.from(await adapter.requestDevice(deviceDescriptor(adapter, limits)), force, elsewhere, adapter.info);
 }

@@ -15,19 +15,26 @@ import { testDevice } from "../support/device.js";
 const room = (device: Device, shape: number[], dtype: "f32" | "f16") => Tensor.empty(device, shape, dtype, "room");
 
 describe("choice of a variant", () => {
-  const chosen = (limits: Partial<Capabilities>, dtype: "f32" | "f16", channels: readonly [number, number?]) => {
+  const chosen = (
+    limits: Partial<Capabilities>,
+    dtype: "f32" | "f16",
+    channels: readonly [number, number?],
+    rows = 64,
+  ) => {
     using device = Device.dry(limits);
     const [c1, c2 = 0] = channels;
-    const w = packLinear(room(device, [64, c1 + c2], dtype));
+    const w = packLinear(room(device, [rows === 64 ? 64 : 320, c1 + c2], dtype));
     device.resetCounts();
-    linear(room(device, [64, c1], dtype), w, c2 > 0 ? { x2: room(device, [64, c2], dtype) } : {});
+    linear(room(device, [rows, c1], dtype), w, c2 > 0 ? { x2: room(device, [rows, c2], dtype) } : {});
     const [code = ""] = device.counts.codes;
     const idea: Record<GemmVariant, string> = {
       plain: "one invocation an output",
       cpu: "no value is loaded twice",
       block: "as outer products of four pixels",
       gpu: "share what they read through workgroup memory",
-      matrix: "for tensor cores",
+      wide: "for layers of many pixels",
+      matrix: "const SIDE: u32 = 2u",
+      "matrix-wide": "const SIDE: u32 = 4u",
     };
     return (Object.keys(idea) as GemmVariant[]).filter((v) => code.includes(idea[v]));
   };
@@ -47,18 +54,35 @@ describe("choice of a variant", () => {
     ["software, other subgroups", { ...software, subgroupSize: 4 }, "f32", [24], "block"],
     ["software, two sources", software, "f16", [16, 24], "cpu"],
     ["two sources, the first with an odd end", software, "f32", [12, 24], "plain"],
-    ["a GPU", { kind: "gpu" }, "f16", [24], "gpu"],
-    ["tensor cores, f16", tensorCores, "f16", [24], "matrix"],
-    ["tensor cores, f32", tensorCores, "f32", [24], "gpu"],
-    ["tensor cores, wide subgroups", { ...tensorCores, subgroupSize: 0 }, "f16", [24], "gpu"],
+    ["a GPU", { kind: "gpu" }, "f16", [32], "gpu"],
+    ["tensor cores, f16", tensorCores, "f16", [32], "matrix"],
+    ["tensor cores, f16, other channels", tensorCores, "f16", [24], "gpu"],
+    ["tensor cores, two sources of other channels", tensorCores, "f16", [16, 16], "gpu"],
+    ["tensor cores, f32", tensorCores, "f32", [32], "gpu"],
+    ["tensor cores, wide subgroups", { ...tensorCores, subgroupSize: 0 }, "f16", [32], "gpu"],
   ])("%s", (_, limits, dtype, channels, variant) => {
     expect(chosen(limits, dtype, channels)).toEqual([variant]);
+  });
+
+  it.each<[string, Partial<Capabilities>, "f32" | "f16", number, GemmVariant]>([
+    ["a GPU", { kind: "gpu" }, "f32", 320, "wide"],
+    ["a GPU, other channels", { kind: "gpu" }, "f32", 24, "gpu"],
+    ["tensor cores", tensorCores, "f16", 320, "matrix-wide"],
+    ["tensor cores, f32", tensorCores, "f32", 320, "wide"],
+  ])("many pixels: %s", (_, limits, dtype, channels, variant) => {
+    expect(chosen(limits, dtype, [channels], 8192)).toEqual([variant]);
+  });
+
+  it("refuses a variant that cannot do the work", () => {
+    using device = Device.dry({ kind: "gpu" });
+    const w = packLinear(room(device, [64, 24], "f16"));
+    const run = (variant: GemmVariant, dtype: "f32" | "f16") => linear(room(device, [64, 24], dtype), w, { variant });
+    expect(() => run("wide", "f32")).toThrow("variant wide wants channels of each source in multiples of 16");
+    expect(() => run("matrix", "f16")).toThrow("variant matrix wants channels of each source in multiples of 32");
   });
 });
 
 describe("split sums", () => {
-  const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 1.7) + Math.cos(i * 0.31));
-
   it.each<[GemmWay, "f32" | "f16"]>([
     ["gpu/2", "f32"],
     ["gpu/8", "f16"],
@@ -111,37 +135,79 @@ describe("tensor cores", async () => {
   afterAll(() => device.dispose());
 
   it.each([
-    ["one source", [1, 8, 8, 16], undefined, {}],
-    ["two sources", [1, 8, 8, 16], [1, 8, 8, 8], {}],
-    ["any channels", [1, 8, 8, 9], undefined, { activation: "silu" }],
-  ] as const)("compile: %s", async (_, shape, second, options) => {
-    await device.drain();
+    ["one source", "matrix", 32, undefined, {}],
+    ["two sources", "matrix", 32, 32, { activation: "silu" }],
+    ["shares of sums", "matrix/2", 64, undefined, {}],
+  ] as const)("compile: %s", async (_, variant, channels, second, options) => {
     device.scope(() => {
-      const x = room(device, [...shape], "f16");
-      const x2 = second && room(device, [...second], "f16");
-      const w = packConv2d(room(device, [40, shape[3] + (second?.[3] ?? 0), 3, 3], "f16"));
+      const x = room(device, [1, 8, 8, channels], "f16");
+      const x2 = second && room(device, [1, 8, 8, second], "f16");
+      const w = packConv2d(room(device, [40, channels + (second ?? 0), 3, 3], "f16"));
       const residual = room(device, [1, 8, 8, 40], "f16");
-      const y = conv2d(x, w, { ...options, x2, residual, padding: [1, 1, 1, 1], variant: "matrix" });
+      const y = conv2d(x, w, { ...options, x2, residual, padding: [1, 1, 1, 1], variant });
       expect(y.shape).toEqual([1, 8, 8, 40]);
     });
     await expect(device.drain()).resolves.toBeUndefined();
     expect([...device.counts.codes].filter((c) => c.includes("subgroupMatrixMultiplyAccumulate"))).not.toEqual([]);
   });
 
-  it("compile: shares of sums", async () => {
+  it("compile: GEGLU", async () => {
     device.scope(() => {
-      const w = packLinear(room(device, [64, 48], "f16"));
-      linear(room(device, [20, 48], "f16"), w, { variant: "matrix/2" });
+      const w = packLinear(room(device, [64, 32], "f16"), { geglu: true });
+      linear(room(device, [20, 32], "f16"), w, { bias: room(device, [64], "f32"), variant: "matrix" });
     });
     await expect(device.drain()).resolves.toBeUndefined();
   });
+});
 
-  it("compile: GEGLU", async () => {
-    device.scope(() => {
-      const w = packLinear(room(device, [64, 16], "f16"), { geglu: true });
-      linear(room(device, [20, 16], "f16"), w, { bias: room(device, [64], "f32"), variant: "matrix" });
+const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 1.7) + Math.cos(i * 0.31));
+
+/** What a product may be asked for, on channels in steps of 32. */
+const layers = {
+  "bias, time embedding, activation, residual": { activation: "silu", residual: true, rowBias: true },
+  "two sources": { second: 64 },
+  "stride 2": { stride: 2 },
+  upsampled: { upsampleTo: [14, 11] },
+} as const satisfies Record<string, object>;
+
+/** A convolution of two frames of 7 × 6 pixels by a variant, and by the plain one. */
+async function both(variant: GemmWay, dtype: "f32" | "f16", layer: keyof typeof layers): Promise<[Tensor, Tensor]> {
+  const device = await testDevice();
+  const put = (shape: number[], type: "f32" | "f16" = dtype) =>
+    Tensor.from(device, values(shape.reduce((n, d) => n * d, 1)), shape, type);
+  const {
+    second = 0,
+    residual,
+    rowBias,
+    ...options
+  } = layers[layer] as {
+    second?: number;
+    residual?: boolean;
+    rowBias?: boolean;
+  };
+  const w = packConv2d(put([72, 32 + second, 3, 3]));
+  const run = (v: GemmWay) =>
+    conv2d(put([2, 7, 6, 32]), w, {
+      ...options,
+      bias: put([72], "f32"),
+      ...(second > 0 && { x2: put([2, 7, 6, second]) }),
+      ...(residual && { residual: put([2, 7, 6, 72]) }),
+      ...(rowBias && { rowBias: put([2, 72]) }),
+      padding: [1, 1, 1, 1],
+      variant: v,
     });
-    await expect(device.drain()).resolves.toBeUndefined();
+  return [run(variant), run("plain")];
+}
+
+describe.each(["f32", "f16"] as const)("tiles of 128 × 128, %s", (dtype) => {
+  it.each(Object.keys(layers) as (keyof typeof layers)[])("agree with the plain product: %s", async (layer) => {
+    const [y, expected] = await both("wide", dtype, layer);
+    expectClose(await y.read(), await expected.read(), dtype === "f32" ? f32Tolerance(288) : F16_TOLERANCE);
+  });
+
+  it("agree with it in shares", async () => {
+    const [y, expected] = await both("wide/2", dtype, "two sources");
+    expectClose(await y.read(), await expected.read(), dtype === "f32" ? f32Tolerance(864) : F16_TOLERANCE);
   });
 });
 
@@ -152,10 +218,10 @@ function withoutMatrixUnits(source: string): string {
     .replace(/^alias (Left|Right|Sum) = .*$/gm, (_, name: string) =>
       name === "Sum" ? "alias Sum = array<f32, 8>;" : `struct ${name} { at: u32, stride: u32 }`,
     )
-    .replace(/subgroupMatrixLoad<(\w+)>\(&\w+, (.+), false, (\w+)\);/g, "$1($2, $3);")
+    .replace(/subgroupMatrixLoad<(\w+), row_major>\(&\w+, (.+), (\w+)\);/g, "$1($2, $3);")
     .replace(/subgroupMatrixMultiplyAccumulate\(/g, "multiplyBlocks(t % 32u, ")
     .replace(
-      /subgroupMatrixStore\(&sums, (.+), acc\[q\], false, 16u\);/,
+      /subgroupMatrixStore<row_major>\(&sums, (.+), acc\[q\], 16u\);/,
       "for (var e = 0u; e < 8u; e++) { sums[$1 + t % 32u * 8u + e] = acc[q][e]; }",
     ).concat(`
       fn multiplyBlocks(lane: u32, l: Left, r: Right, sum: Sum) -> Sum {
@@ -172,17 +238,10 @@ function withoutMatrixUnits(source: string): string {
 }
 
 it("the matrix shader's tiles are right: the same values with its matrix units spelt out", async () => {
-  const device = await testDevice();
   const own = shaders["gemm-matrix"];
   Object.assign(shaders, { "gemm-matrix": withoutMatrixUnits(own) });
   try {
-    const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 1.7) + Math.cos(i * 0.31));
-    const x = Tensor.from(device, values(2 * 7 * 6 * 24), [2, 7, 6, 24], "f16");
-    const w = packConv2d(Tensor.from(device, values(72 * 24 * 9), [72, 24, 3, 3], "f16"));
-    const bias = Tensor.from(device, values(72), [72]);
-    const options = { bias, padding: [1, 1, 1, 1] } as const;
-    using expected = conv2d(x, w, { ...options, variant: "plain" });
-    using y = conv2d(x, w, { ...options, variant: "matrix" });
+    const [y, expected] = await both("matrix", "f16", "two sources");
     expectClose(await y.read(), await expected.read(), F16_TOLERANCE);
   } finally {
     Object.assign(shaders, { "gemm-matrix": own });

@@ -211,11 +211,11 @@ describe("winograd on a GPU", async () => {
     device.scope(() => {
       const room = (shape: number[], type: "f32" | "f16" = dtype) => Tensor.empty(device, shape, type, "room");
       const size = form === "doubled" ? 16 : 8;
-      const w = packConv2d(room([40, 48, 3, 3]), { form });
+      const w = packConv2d(room([40, 64, 3, 3]), { form });
       const y = conv2d(room([2, 8, 8, 32]), w, {
         ...same,
         ...(form === "doubled" && { upsampleTo: [16, 16] }),
-        x2: room([2, 8, 8, 16]),
+        x2: room([2, 8, 8, 32]),
         bias: room([40], "f32"),
         rowBias: room([1, 40]),
         residual: room([2, size, size, 40]),
