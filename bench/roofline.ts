@@ -1,8 +1,9 @@
 // Every layer of the narrow UNet by the GPU's clock: what it computes, moves and takes, for the roofline.
 
 import type { Device } from "../src/gpu/device.js";
+import type { ProfileEntry } from "../src/gpu/profiler.js";
 import { casesNamed } from "./index.js";
-import { measurePeak, prepare, type Peak } from "./run.js";
+import { measurePeak, prepare, type Peak, type WarmBench } from "./run.js";
 
 /** All dispatches of one layer, over one evaluation of the network. */
 export interface RooflinePoint {
@@ -35,15 +36,7 @@ export async function measureRoofline(device: Device, dtype: "f32" | "f16"): Pro
   try {
     const points = new Map<string, RooflinePoint>();
     for (let i = 0; i < RUNS; i++) {
-      const profiler = device.createProfiler();
-      device.profiler = profiler;
-      try {
-        bench.prepared.run().dispose();
-        await device.drain();
-      } finally {
-        device.profiler = undefined;
-      }
-      for (const { label, ms, flops, bytes } of profiler.entries) {
+      for (const { label, ms, flops, bytes } of await profiled(device, bench)) {
         const before = points.get(label);
         if (!before || ms < before.ms) points.set(label, { label, kind: kindOf(label), ms, flops, bytes });
       }
@@ -53,6 +46,20 @@ export async function measureRoofline(device: Device, dtype: "f32" | "f16"): Pro
   } finally {
     bench.dispose();
   }
+}
+
+/** The dispatches of one evaluation. */
+async function profiled(device: Device, { run, stopwatch }: WarmBench): Promise<readonly ProfileEntry[]> {
+  if (stopwatch) return stopwatch.profile(run);
+  const profiler = device.createProfiler();
+  device.profiler = profiler;
+  try {
+    run().dispose();
+    await device.drain();
+  } finally {
+    device.profiler = undefined;
+  }
+  return profiler.entries;
 }
 
 function kindOf(label: string): string {

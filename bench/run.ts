@@ -1,6 +1,8 @@
 // Runs microbenchmarks: sets a case up, checks its result, warms up, repeats, takes the median.
 
 import type { Device } from "../src/gpu/device.js";
+import { Stopwatch } from "../src/gpu/stopwatch.js";
+import type { Tensor } from "../src/tensor/tensor.js";
 import type { BenchCase, PreparedBench } from "./case.js";
 import { casesNamed } from "./index.js";
 import { cases as peaks } from "./peak.bench.js";
@@ -37,8 +39,8 @@ export interface Peak {
 }
 
 /** Shorter runs than this are timed by the dozen: clocks are coarse, and submitting takes time. */
-const SHORT_MS = 10;
-const MOST_AT_ONCE = 200;
+export const SHORT_MS = 10;
+export const MOST_AT_ONCE = 200;
 
 /**
  * Runs benchmarks one after the other.
@@ -81,6 +83,10 @@ export interface WarmBench {
   readonly prepared: PreparedBench;
   /** Runs that are timed together. */
   readonly count: number;
+  /** One run. */
+  readonly run: () => Tensor;
+  /** What times on GPUs, at their full clock; software adapters have none to raise. */
+  readonly stopwatch?: Stopwatch;
   dispose(): void;
 }
 
@@ -88,9 +94,11 @@ export interface WarmBench {
 export async function prepare(device: Device, c: BenchCase, dtype: "f32" | "f16"): Promise<WarmBench> {
   const held = device.hold(() => c.setup(device, dtype));
   const prepared = held.result;
-  const warm = {
+  const warm: WarmBench = {
     prepared,
     count: 1,
+    run: () => prepared.run(),
+    ...(device.capabilities.kind === "gpu" && { stopwatch: new Stopwatch(device) }),
     dispose: () => {
       prepared.dispose?.();
       held.dispose();
@@ -108,22 +116,27 @@ export async function prepare(device: Device, c: BenchCase, dtype: "f32" | "f16"
 }
 
 /**
- * Milliseconds of one run: by the GPU's clock for long runs where it has one, else (and where `wall` asks for it, beside
- * peers that have no other) from submission to completion.
+ * Milliseconds of one run: by the GPU's clock for long runs where it has one (on GPUs for short ones too: stopwatch.ts),
+ * else (and where `wall` asks for it, beside peers that have no other) from submission to completion.
  */
-export async function time(device: Device, { prepared, count }: WarmBench, wall = false): Promise<number> {
-  const profiler = count === 1 && !wall && device.capabilities.timestamps ? device.createProfiler() : undefined;
-  for (let i = 0; i < count; i++) prepared.run().dispose();
-  device.profiler = profiler;
-  const start = performance.now();
-  try {
+export async function time(device: Device, { run, count, stopwatch }: WarmBench, wall = false): Promise<number> {
+  const together = async () => {
+    for (let i = 0; i < count; i++) run().dispose();
+    const start = performance.now();
     await device.drain();
+    return (performance.now() - start) / count;
+  };
+  if (stopwatch && !wall) return stopwatch.time(run, SHORT_MS, MOST_AT_ONCE);
+  await stopwatch?.warmUp(together);
+  const profiler = count === 1 && !wall && device.capabilities.timestamps ? device.createProfiler() : undefined;
+  device.profiler = profiler;
+  try {
+    const elapsed = await together();
+    const ms = profiler?.entries.reduce((sum, e) => sum + e.ms, 0) ?? 0;
+    return ms > 0 ? ms : elapsed;
   } finally {
     device.profiler = undefined;
   }
-  const elapsed = (performance.now() - start) / count;
-  const ms = profiler?.entries.reduce((sum, e) => sum + e.ms, 0) ?? 0;
-  return ms > 0 ? ms : elapsed;
 }
 
 /** The middle of `n` (at least 5) measurements. */

@@ -6,9 +6,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../src/gpu/device.js";
 import type { Capabilities } from "../../src/gpu/limits.js";
+import { Stopwatch } from "../../src/gpu/stopwatch.js";
 import type { Tensor } from "../../src/tensor/tensor.js";
 import { shaders, type ShaderName } from "../../shaders/index.js";
-import { distance } from "../run.js";
+import { distance, MOST_AT_ONCE, SHORT_MS } from "../run.js";
 
 /** One idea. */
 export interface Step {
@@ -54,6 +55,7 @@ export async function climb(
   repeats = 9,
 ): Promise<Measured[]> {
   const results: Measured[] = [];
+  const stopwatch = device.capabilities.kind === "gpu" ? new Stopwatch(device) : undefined;
   let reference: Float32Array | undefined;
   for (const { title, lacks, run } of ladder.steps) {
     const missing = lacks?.(device.capabilities);
@@ -68,6 +70,7 @@ export async function climb(
           `course ${ladder.name}, step "${title}": relative L2 distance ${d.toExponential(1)} from the first step, expected at most ${ladder.tolerance}`,
         );
       const once = async () => {
+        if (stopwatch) return stopwatch.time(run, SHORT_MS, MOST_AT_ONCE);
         const start = performance.now();
         run().dispose();
         await device.drain();

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Device } from "../../src/gpu/device.js";
+import { Stopwatch } from "../../src/gpu/stopwatch.js";
 import { noise } from "../operands.js";
 import { distance } from "../run.js";
 import { buildNarrowUNet, FRAMES, madeUpWeight, narrowShaders, SIZE } from "../unet.bench.js";
@@ -74,10 +75,13 @@ export async function compareUNet(
     }
 
     const times = { ours: [] as number[], theirs: [] as number[] };
+    const stopwatch = device.capabilities.kind === "gpu" ? new Stopwatch(device) : undefined;
     for (let i = 0; i < repeats; i++) {
+      await stopwatch?.warmUp(evaluate);
       start = performance.now();
       await evaluate();
       times.ours.push(performance.now() - start);
+      await stopwatch?.warmUp(() => session.run(feeds));
       start = performance.now();
       await session.run(feeds);
       times.theirs.push(performance.now() - start);
