@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { conv2d, packConv2d, type Conv2dOptions } from "../../kernels/conv2d.js";
-import { ROWS_OF_TILES, type GemmVariant, type GemmWay } from "../../kernels/gemm.js";
+import type { GemmVariant, GemmWay } from "../../kernels/gemm.js";
+import { ROWS_OF_TILES } from "../../kernels/gemm-ways.js";
 import { convForm, type ConvForm, type ConvLayer } from "../../kernels/winograd.js";
 import { transformOnHost, transformWeight } from "../../kernels/winograd-weight.js";
 import { Device } from "../../src/gpu/device.js";
