@@ -9,7 +9,7 @@ import { ACTIVATIONS } from "./elementwise.js";
 export type GemmVariant = "plain" | "cpu" | "block" | "gpu" | "wide" | "matrix" | "matrix-wide";
 
 /** Output pixels of the largest tile, which must be of one frame where frames have matrices of their own. */
-export const ROWS_OF_TILES = { cpu: 16, gpu: 64 } as const;
+export const ROWS_OF_TILES = { cpu: 16, gpu: 128 } as const;
 
 /** Output pixels, and columns, of the tiles on GPUs; and of how many channels their steps are. */
 export const TILES = { gpu: 64, wide: 128, matrix: 64, "matrix-wide": 128 } as const;
@@ -83,7 +83,6 @@ const MATRIX_MEMORY = 24576;
 export function unfit(v: TiledVariant, o: Operands, outputs: number): string | undefined {
   const step = STEPS[v];
   if (v !== "gpu" && (o.c1 % step !== 0 || o.c2 % step !== 0)) return `channels of each source in multiples of ${step}`;
-  if (TILES[v] > ROWS_OF_TILES.gpu && o.matrices > 1) return "one matrix for all frames";
   if (v === "gpu" || v === "wide") return undefined;
   if (o.dtype !== "f16" || o.packed.dtype !== "f16") return "activations and weights of f16";
   return outputs % 8 === 0 ? undefined : "outputs in multiples of 8";
