@@ -31,9 +31,9 @@ export class Stopwatch {
 
   /** Milliseconds of one run, the mean of so many that they take about `ms` together; at most `most`. */
   async time(run: Run, ms: number, most: number): Promise<number> {
-    const { took, entries, count } = await this.#measure(run, ms, most);
+    const { each, entries, count } = await this.#measure(run, ms, most);
     const own = entries.reduce((sum, e) => sum + e.ms, 0);
-    return (own > 0 ? own : took) / count;
+    return own > 0 ? own / count : each;
   }
 
   /** The dispatches of one run by label. @throws Error where the adapter has no timestamps */
@@ -56,14 +56,15 @@ export class Stopwatch {
     return performance.now() - this.#busyUntil > IDLE_MS;
   }
 
+  /** The burst: milliseconds of a run by the wall's clock, and the dispatches of the `count` runs at its end. */
   async #measure(run: Run, ms: number, most: number) {
     const device = this.#device;
     const { result, recording } = device.record(run);
     try {
       await device.drain(); // as it was recorded, it runs once; what is new is compiled
-      const each = await this.#raise(run, recording);
-      const lead = Math.min(MOST_IN_BURST, Math.ceil(KEEP_MS / each));
-      const count = Math.max(1, Math.min(most, Math.ceil(ms / each)));
+      const about = await this.#raise(run, recording);
+      const lead = Math.min(MOST_IN_BURST, Math.ceil(KEEP_MS / about));
+      const count = Math.max(1, Math.min(most, Math.ceil(ms / about)));
       const stamped = device.capabilities.timestamps;
       if (!stamped) await this.#burst(recording, lead);
       const profiler = stamped ? device.createProfiler() : undefined;
@@ -71,8 +72,9 @@ export class Stopwatch {
       profiler?.skip(lead * dispatches);
       device.profiler = profiler;
       try {
-        const took = await this.#burst(recording, stamped ? lead + count : count);
-        return { took, count, entries: profiler?.entries ?? [] };
+        const runs = stamped ? lead + count : count;
+        const took = await this.#burst(recording, runs);
+        return { each: took / runs, count, entries: profiler?.entries ?? [] };
       } finally {
         device.profiler = undefined;
       }

@@ -24,6 +24,20 @@ describe("Stopwatch", () => {
     expect(entries.reduce((n, e) => n + e.calls, 0)).toBe(2); // of all that ran the last
   });
 
+  it("goes by the wall's clock without timestamps", async () => {
+    const device = await testDevice();
+    using a = Tensor.from(device, [1, 2], [1, 2], "f32", "a");
+    const own = device.capabilities;
+    Object.assign(device, { capabilities: { ...own, timestamps: false } });
+    try {
+      const ms = await new Stopwatch(device).time(() => add(a, a), 1, 20);
+      expect(ms).toBeGreaterThan(0);
+      expect(ms).toBeLessThan(100);
+    } finally {
+      Object.assign(device, { capabilities: own });
+    }
+  });
+
   it("works for half a second after idleness, and for a moment where the device was busy", async () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     try {
