@@ -15,8 +15,9 @@ import { packing, unitType, unpacking } from "./vectors.js";
 /** plain: the reference; cpu: for software adapters with subgroups of 4 or 8; gpu: tiles in workgroup memory; matrix: tensor cores. */
 export type AttentionVariant = "plain" | "cpu" | "gpu" | "matrix";
 
-/** A variant, or another tile of it: of half the threads, or with another number of keys a thread. */
-export type AttentionWay = AttentionVariant | "gpu/half" | "gpu/keys";
+/** Another tile of a variant: of half the threads, or with another number of keys. */
+type OtherTile = "half" | "keys";
+export type AttentionWay = AttentionVariant | `${"gpu" | "matrix"}/${OtherTile}`;
 
 /** Columns `start … start + heads · headDim` of a tensor's last dimension, so that a fused q·k·v projection is read in place. */
 export interface Columns {
@@ -138,21 +139,30 @@ function operands(
   return columns;
 }
 
-/**
- * The ways to attend that this adapter and these operands allow, the fastest as far as is known first. Tensor cores take f16 and
- * at least a tile's worth of queries and keys; until they were timed on hardware they are only tried, not assumed.
- */
+/** The ways to attend that this adapter and these operands allow, the fastest as far as is known first. */
 function waysOf(
-  { kind, subgroups, subgroupSize, subgroupMatrix }: Capabilities,
+  capabilities: Capabilities,
   { rows, keys }: Sequences,
+  headDim: number,
   dtype: "f32" | "f16",
   fours: boolean,
 ): readonly [AttentionWay, ...AttentionWay[]] {
+  const { kind, subgroups, subgroupSize, subgroupMatrix } = capabilities;
   if (!fours) return ["plain"];
-  const matrix = dtype === "f16" && subgroups && subgroupMatrix && subgroupSize === 32 && rows >= 64 && keys >= 16;
-  if (kind === "gpu") return ["gpu", "gpu/half", "gpu/keys", ...(matrix ? (["matrix"] as const) : [])];
   // Without subgroups tiles gain a software adapter little, and take it seconds to compile.
-  return [subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain"];
+  if (kind === "cpu") return [subgroups && (subgroupSize === 4 || subgroupSize === 8) ? "cpu" : "plain"];
+  const tiles = ["gpu", "gpu/half", "gpu/keys"] as const;
+  // Tensor cores take f16, and want a tile's worth of queries and keys and a result that fits a subgroup's registers.
+  const tensorCores = dtype === "f16" && subgroups && subgroupSize === 32 && subgroupMatrix;
+  if (!tensorCores || rows < 64 || keys < 16 || headDim > 160) return tiles;
+  const ways: AttentionWay[] = rows > 64 ? ["matrix", "matrix/half", "matrix/keys"] : ["matrix/half", "matrix/keys"];
+  const [first, ...others] = ways.filter((way) => matrixTile(headDim, capabilities, split(way)[1]));
+  return first ? [first, ...others, ...tiles] : tiles;
+}
+
+/** A way's variant, and which other tile of it. */
+function split(way: AttentionWay): readonly [AttentionVariant, OtherTile | undefined] {
+  return way.split("/") as [AttentionVariant, OtherTile | undefined];
 }
 
 /** Runs the fastest way, or the variant asked for. `operands`: q, k, v and y. */
@@ -171,8 +181,8 @@ function attend(
     );
   const site = () =>
     `attention ${dtype} ${sizeClass(s.outer * s.inner * heads)} of ${sizeClass(s.rows)} rows ${sizeClass(s.keys)} keys ${headDim} channels`;
-  device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, s, dtype, fours), (way) => {
-    const [chosen, tile] = way.split("/") as [AttentionVariant, "half" | "keys" | undefined];
+  device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, s, headDim, dtype, fours), (way) => {
+    const [chosen, tile] = split(way);
     const planner: Planner = (part) => PLANS[chosen](device, part, options, dtype, tile);
     runAttention(s, ...operands, { ...options, planner });
   });
@@ -183,7 +193,7 @@ type Specialist = (
   s: Sequences,
   options: AttentionOptions,
   dtype: "f32" | "f16",
-  tile?: "half" | "keys",
+  tile?: OtherTile,
 ) => Plan;
 
 const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
@@ -227,13 +237,21 @@ const PLANS: Readonly<Record<AttentionVariant, Specialist>> = {
     };
   },
 
-  matrix: ({ capabilities }, s, { heads, headDim }) => {
-    const memory = (keys: number) => 2 * Math.max(keys * Math.ceil(headDim / 16) * 16, 1024) + 64 * keys * 6;
-    const keys = memory(32) <= capabilities.workgroupMemory ? 32 : 16;
+  matrix: ({ capabilities }, s, { heads, headDim }, _, tile) => {
+    const fitting = matrixTile(headDim, capabilities, tile);
+    if (!fitting)
+      throw new Error(
+        `attention: tiles for tensor cores of heads of ${headDim} channels exceed ${capabilities.workgroupMemory} bytes of workgroup memory; use another variant`,
+      );
+    const { subgroups, keys } = fitting;
     return {
-      code: specialize(shaders["attention-matrix"], { HEAD_DIM: `${headDim}u`, KEYS: `${keys}u` }),
+      code: specialize(shaders["attention-matrix"], {
+        HEAD_DIM: `${headDim}u`,
+        SUBGROUPS: `${subgroups}u`,
+        KEYS: `${keys}u`,
+      }),
       unit: 4,
-      groups: (sequences) => Math.ceil(s.rows / 64) * heads * sequences,
+      groups: (sequences) => Math.ceil(s.rows / (16 * subgroups)) * heads * sequences,
     };
   },
 };
@@ -277,7 +295,7 @@ function gpuTile(
   s: Sequences,
   headDim: number,
   { workgroupMemory, maxInvocations }: Capabilities,
-  other?: "half" | "keys",
+  other?: OtherTile,
 ): GpuTile {
   const vectors = headDim / 4;
   const divisor = (most: number) => {
@@ -301,4 +319,23 @@ function gpuTile(
     }
   }
   return { tx, ty: 1, tz: 1, keys, chunk, staged: tx };
+}
+
+/**
+ * Subgroups of the matrix variant, with 16 queries each, and keys of a tile, the most of both that fit the workgroup's
+ * memory; "half": of half as many subgroups, "keys": with 64 keys. Undefined where nothing fits.
+ */
+function matrixTile(
+  headDim: number,
+  { workgroupMemory }: Capabilities,
+  other?: OtherTile,
+): { readonly subgroups: number; readonly keys: number } | undefined {
+  const pitch = Math.ceil(headDim / 16) * 16 + 8;
+  for (const subgroups of other ? [4] : [8, 4])
+    for (const keys of other === "keys" ? [64] : [32, 16]) {
+      // Scores in f32 and weights in f16; k and v; a flag.
+      const bytes = subgroups * 16 * (keys + 8) * 6 + keys * pitch * 4 + 16;
+      if (bytes <= workgroupMemory) return { subgroups, keys };
+    }
+  return undefined;
 }

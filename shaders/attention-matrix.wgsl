@@ -1,19 +1,26 @@
-// Attention for tensor cores. The idea: both products of attention-gpu.wgsl, q · kᵀ and weights · v, by the matrix units of a
-// subgroup, 16 × 16 × 16 at a time on f16 with sums in f32. Four subgroups of 32 lanes take 16 queries each through all keys
-// and share the tiles of k and v; two lanes own a query's softmax and half of its result each, which stays in registers.
-// For f16 only. Written against Chromium's experimental feature, compiled by Dawn's validation and computed with the matrix
-// units spelt out; not timed on hardware yet.
+// Attention for tensor cores (flash attention). The idea: both products of attention-gpu.wgsl, q · kᵀ and weights · v, by the
+// matrix units of a subgroup, 16 × 16 × 16 at a time on f16 with sums in f32. A subgroup takes 16 queries through all keys,
+// and keeps them and its result in registers; subgroups share tiles of k and v. Scores and weights pass through workgroup
+// memory, where two lanes own a query's softmax. Weights are relative to a reference that follows the largest score only
+// where it is left behind by a factor of 2^SLACK, so that the result hardly ever leaves the registers to be rescaled.
+// For f16 only. Written for NVIDIA's GPUs, to be timed on an H200.
 enable chromium_experimental_subgroup_matrix;
-// Offsets depend on t / 32 alone, equal in all lanes of a subgroup, which the compiler cannot know.
+// What depends on t / 32 alone is equal in all lanes of a subgroup, which the compiler cannot know.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
+diagnostic(off, subgroup_uniformity);
 
 alias V = vec4<f16>; // storage of four values
 const HEAD_DIM: u32 = 64u;
-const BLOCKS: u32 = (HEAD_DIM + 15u) / 16u; // of 16 channels
+const SUBGROUPS: u32 = 8u; // of a workgroup, with 32 lanes and 16 queries each
 const KEYS: u32 = 32u; // of a tile: a multiple of 16
-const ROWS: u32 = 64u; // queries of a workgroup
-const D: u32 = BLOCKS * 16u;
-const TILE: u32 = max(KEYS * D, ROWS * 16u);
+const C: u32 = HEAD_DIM / 4u;
+const BLOCKS: u32 = (HEAD_DIM + 15u) / 16u; // of 16 channels
+const THREADS: u32 = SUBGROUPS * 32u;
+const STAGED: u32 = (KEYS * C + THREADS - 1u) / THREADS; // vectors of k, and of v, that a thread stages
+// Vectors from row to row: two more than a row has, so that the rows of a matrix lie in different banks of memory.
+const PITCH: u32 = BLOCKS * 4u + 2u; // of the tiles
+const ROW: u32 = KEYS / 4u + 2u; // of scores and weights
+const SLACK: f32 = 8.0;
 const MASKED: f32 = -3e38;
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
@@ -22,110 +29,152 @@ alias Sum = subgroup_matrix_result<f32, 16, 16>;
 
 // include lib/attention-params.wgsl
 
-var<workgroup> tile: array<f16, TILE>; // 16 channels of q, [row][channel]; then k, then v, [key][channel]
-var<workgroup> weights: array<f16, ROWS * KEYS>; // [row][key]
-var<workgroup> sums: array<f32, ROWS * KEYS>; // scores [row][key]; then 16 channels of each subgroup's result, [row][channel]
+// Rows of the tiles are keys; what lies beyond HEAD_DIM is never written and stays zero.
+var<workgroup> tile_k: array<V, KEYS * PITCH>;
+var<workgroup> tile_v: array<V, KEYS * PITCH>;
+var<workgroup> weights: array<array<V, 16u * ROW>, SUBGROUPS>; // [query][key]; at first 16 channels of q
+var<workgroup> scores: array<array<vec4f, 16u * ROW>, SUBGROUPS>; // [query][key]; or 16 channels of the result
+var<workgroup> exceeded: atomic<u32>; // 1: the reference of some query has moved
 
-// Four channels into the tile; zeros beyond the head's last.
-fn stage(at: u32, c: u32, x: V) {
-  let inside = select(vec4<f16>(), vec4<f16>(x), vec4<bool>(c < HEAD_DIM / 4u));
-  for (var e = 0u; e < 4u; e++) {
-    tile[at + e] = inside[e];
-  }
-}
-
-@compute @workgroup_size(128)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_index) t: u32) {
-  let blocks = (p.rows + ROWS - 1u) / ROWS;
+  let blocks = (p.rows + SUBGROUPS * 16u - 1u) / (SUBGROUPS * 16u);
   let id = group.y * groups.x + group.x;
-  let first = (id % blocks) * ROWS;
+  let first = (id % blocks) * SUBGROUPS * 16u;
   let sequence = id / (blocks * p.heads);
   if (sequence >= p.sequences) {
     return;
   }
-  let at = places(sequence, id / blocks % p.heads * (HEAD_DIM / 4u));
-  let part = t / 32u; // this subgroup's 16 queries
+  let at = places(sequence, id / blocks % p.heads * C);
+  let part = t / 32u; // this subgroup
   let row = first + t / 2u; // this lane's query …
-  let half = t % 2u; // … and half of everything
+  let half = t % 2u; // … and every other vector of it
+  let mine = t % 32u / 2u * ROW + half;
   let visible = select(p.keys, min(p.keys, row + 1u), p.causal == 1u);
+  let keys = select(p.keys, min(p.keys, first + SUBGROUPS * 16u), p.causal == 1u); // of the workgroup
+  let rows = first + part * 16u;
+  let end = select(min(keys, select(keys, rows + 16u, p.causal == 1u)), 0u, rows >= p.rows); // of the subgroup
 
+  // The first keys go to their tile, the first values wait in registers.
+  var key: array<u32, STAGED>;
+  var channel: array<u32, STAGED>;
+  var next_k: array<V, STAGED>;
+  var next_v: array<V, STAGED>;
+  for (var i = 0u; i < STAGED; i++) {
+    key[i] = (t + i * THREADS) / C;
+    channel[i] = (t + i * THREADS) % C;
+    let m = min(key[i], p.keys - 1u);
+    next_v[i] = v[at.v + m * p.v.w + channel[i]];
+    if (key[i] < KEYS) {
+      tile_k[key[i] * PITCH + channel[i]] = k[at.k + m * p.k.w + channel[i]];
+    }
+  }
   var query: array<Left, BLOCKS>;
   for (var b = 0u; b < BLOCKS; b++) {
     workgroupBarrier();
-    for (var e = t; e < ROWS * 4u; e += 128u) {
-      let c = b * 4u + e % 4u;
-      stage(e * 4u, c, q[at.q + min(first + e / 4u, p.rows - 1u) * p.q.w + min(c, HEAD_DIM / 4u - 1u)]);
+    for (var i = 0u; i < 2u; i++) {
+      let c = b * 4u + half + i * 2u;
+      weights[part][mine + i * 2u] = select(V(), q[at.q + min(row, p.rows - 1u) * p.q.w + min(c, C - 1u)], c < C);
     }
     workgroupBarrier();
-    query[b] = subgroupMatrixLoad<Left>(&tile, part * 256u, false, 16u);
+    query[b] = subgroupMatrixLoad<Left, row_major>(&weights[part], 0u, ROW);
   }
 
-  var sum: array<vec4f, BLOCKS * 2u>;
-  var largest = MASKED;
-  var total = 0f;
-  let keys = select(p.keys, min(p.keys, first + ROWS), p.causal == 1u);
+  var sum: array<Sum, BLOCKS>;
+  var reference = MASKED;
+  var totals = vec4f();
   for (var m = 0u; m < keys; m += KEYS) {
-    workgroupBarrier();
-    for (var e = t; e < KEYS * BLOCKS * 4u; e += 128u) {
-      let c = e % (BLOCKS * 4u);
-      stage(e * 4u, c, k[at.k + min(m + e / (BLOCKS * 4u), p.keys - 1u) * p.k.w + min(c, HEAD_DIM / 4u - 1u)]);
+    let busy = m < end;
+    for (var i = 0u; i < STAGED; i++) {
+      next_k[i] = k[at.k + min(m + KEYS + key[i], p.keys - 1u) * p.k.w + channel[i]];
+    }
+    if (busy) {
+      for (var j = 0u; j < KEYS / 16u; j++) {
+        var score = Sum();
+        for (var b = 0u; b < BLOCKS; b++) {
+          let keys_b = subgroupMatrixLoad<Right, col_major>(&tile_k, j * 16u * PITCH + b * 4u, PITCH); // [channel][key]
+          score = subgroupMatrixMultiplyAccumulate(query[b], keys_b, score);
+        }
+        subgroupMatrixStore<row_major>(&scores[part], j * 4u, score, ROW);
+      }
     }
     workgroupBarrier();
-    for (var j = 0u; j < KEYS; j += 16u) {
-      var score = Sum();
+
+    // Nobody reads this tile of keys any more, nor the last one of values.
+    for (var i = 0u; i < STAGED; i++) {
+      if (key[i] < KEYS) {
+        tile_k[key[i] * PITCH + channel[i]] = next_k[i];
+        tile_v[key[i] * PITCH + channel[i]] = next_v[i];
+      }
+      next_v[i] = v[at.v + min(m + KEYS + key[i], p.keys - 1u) * p.v.w + channel[i]];
+    }
+    var fade = 1.0;
+    if (busy) {
+      var s: array<vec4f, KEYS / 8u>; // scores of keys m + 8j + 4half …
+      for (var j = 0u; j < KEYS / 8u; j++) {
+        s[j] = scores[part][mine + j * 2u] * p.scale;
+      }
+      if (m + KEYS > visible) {
+        for (var j = 0u; j < KEYS / 8u; j++) {
+          let seen = vec4u(m + j * 8u + half * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible);
+          s[j] = select(vec4f(MASKED), s[j], seen);
+        }
+      }
+      var most = s[0];
+      for (var j = 0u; j < KEYS / 8u; j++) {
+        most = max(most, s[j]);
+      }
+      var top = max(max(most.x, most.y), max(most.z, most.w));
+      top = max(top, subgroupShuffleXor(top, 1u));
+      if (m == 0u) {
+        reference = top;
+      } else if (top > reference + SLACK) {
+        fade = exp2(reference - top);
+        reference = top;
+        totals *= fade;
+        atomicStore(&exceeded, 1u);
+      }
+      for (var j = 0u; j < KEYS / 8u; j++) {
+        let weight = V(exp2(s[j] - reference));
+        weights[part][mine + j * 2u] = weight;
+        totals += vec4f(weight); // as they are multiplied
+      }
+    }
+
+    if (workgroupUniformLoad(&exceeded) == 1u) { // a barrier as well
       for (var b = 0u; b < BLOCKS; b++) {
-        let keys_b = subgroupMatrixLoad<Right>(&tile, j * D + b * 16u, true, D); // [channel][key]
-        score = subgroupMatrixMultiplyAccumulate(query[b], keys_b, score);
+        subgroupMatrixStore<row_major>(&scores[part], 0u, sum[b], ROW);
+        workgroupBarrier();
+        scores[part][mine] *= fade;
+        scores[part][mine + 2u] *= fade;
+        workgroupBarrier();
+        sum[b] = subgroupMatrixLoad<Sum, row_major>(&scores[part], 0u, ROW);
+        workgroupBarrier();
       }
-      subgroupMatrixStore(&sums, part * 16u * KEYS + j, score, false, KEYS);
+      atomicStore(&exceeded, 0u);
     }
-    workgroupBarrier();
-
-    let mine = t / 2u * KEYS + half * (KEYS / 2u);
-    var top = largest;
-    for (var j = 0u; j < KEYS / 2u; j++) {
-      let seen = m + half * (KEYS / 2u) + j < visible;
-      let s = select(MASKED, sums[mine + j] * p.scale, seen);
-      sums[mine + j] = s;
-      top = max(top, s);
-    }
-    top = max(top, subgroupShuffleXor(top, 1u));
-    let fade = exp2(largest - top);
-    largest = top;
-    total *= fade;
-    for (var j = 0u; j < KEYS / 2u; j++) {
-      let weight = f16(exp2(sums[mine + j] - top));
-      weights[mine + j] = weight;
-      total += f32(weight); // of this lane's keys, as they are multiplied
-    }
-    for (var e = t; e < KEYS * BLOCKS * 4u; e += 128u) {
-      let c = e % (BLOCKS * 4u);
-      stage(e * 4u, c, v[at.v + min(m + e / (BLOCKS * 4u), p.keys - 1u) * p.v.w + min(c, HEAD_DIM / 4u - 1u)]);
-    }
-    for (var b = 0u; b < BLOCKS; b++) {
-      workgroupBarrier();
-      var result = Sum();
-      for (var j = 0u; j < KEYS; j += 16u) {
-        let weights_j = subgroupMatrixLoad<Left>(&weights, part * 16u * KEYS + j, false, KEYS);
-        let values_j = subgroupMatrixLoad<Right>(&tile, j * D + b * 16u, false, D);
-        result = subgroupMatrixMultiplyAccumulate(weights_j, values_j, result);
+    if (busy) {
+      for (var j = 0u; j < KEYS / 16u; j++) {
+        let weights_j = subgroupMatrixLoad<Left, row_major>(&weights[part], j * 4u, ROW);
+        for (var b = 0u; b < BLOCKS; b++) {
+          let values_b = subgroupMatrixLoad<Right, row_major>(&tile_v, j * 16u * PITCH + b * 4u, PITCH); // [key][channel]
+          sum[b] = subgroupMatrixMultiplyAccumulate(weights_j, values_b, sum[b]);
+        }
       }
-      subgroupMatrixStore(&sums, part * 256u, result, false, 16u);
-      workgroupBarrier();
-      let own = t / 2u * 16u + half * 8u;
-      sum[b * 2u] = sum[b * 2u] * fade + vec4f(sums[own], sums[own + 1u], sums[own + 2u], sums[own + 3u]);
-      sum[b * 2u + 1u] = sum[b * 2u + 1u] * fade + vec4f(sums[own + 4u], sums[own + 5u], sums[own + 6u], sums[own + 7u]);
     }
   }
 
+  var total = totals.x + totals.y + totals.z + totals.w;
   total += subgroupShuffleXor(total, 1u);
-  if (row >= p.rows) {
-    return;
-  }
-  for (var i = 0u; i < BLOCKS * 2u; i++) {
-    let c = i / 2u * 4u + half * 2u + i % 2u;
-    if (c < HEAD_DIM / 4u) {
-      y[at.y + row * p.y.w + c] = V(sum[i] * (1.0 / total));
+  for (var b = 0u; b < BLOCKS; b++) {
+    workgroupBarrier();
+    subgroupMatrixStore<row_major>(&scores[part], 0u, sum[b], ROW);
+    workgroupBarrier();
+    for (var i = 0u; i < 2u; i++) {
+      let c = b * 4u + half + i * 2u;
+      if (row < p.rows && c < C) {
+        y[at.y + row * p.y.w + c] = V(scores[part][mine + i * 2u] * (1.0 / total));
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { attention, temporalAttention, type AttentionWay, type Columns } from "../../kernels/attention.js";
 import { Device } from "../../src/gpu/device.js";
-import type { Capabilities } from "../../src/gpu/limits.js";
+import { deviceDescriptor, type Capabilities } from "../../src/gpu/limits.js";
 import { openDevice } from "../../src/gpu/open.js";
 import { nodeGPU } from "../../src/node-device.js";
 import { shaders } from "../../shaders/index.js";
@@ -125,93 +125,172 @@ describe("attention", () => {
 });
 
 describe("attention by tensor cores", () => {
-  it.each([40, 64, 160])("compiles for heads of %i channels", async (headDim) => {
-    // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
-    const gpu = await nodeGPU(["backend=null"]);
-    using device = await openDevice((await gpu.requestAdapter())!, { subgroups: true, subgroupSize: 32 });
+  /** What an H200 has. */
+  const CORES = { kind: "gpu", subgroupMatrix: true, subgroupSize: 32, workgroupMemory: 49152 } as const;
+
+  // This machine has none: Dawn's null backend validates and compiles, and runs nothing.
+  const attend = (device: Device, headDim: number, variant: AttentionWay) =>
     device.scope(() => {
       const [q, k] = [70, 77].map((rows) => Tensor.empty(device, [2, rows, headDim], "f16", "room"));
-      attention(q!, k!, k!, { heads: 1, headDim, variant: "matrix" });
+      attention(q!, k!, k!, { heads: 1, headDim, variant });
     });
+
+  it.each([40, 80])("has pipelines for heads of %i channels in 16 KiB of workgroup memory", async (headDim) => {
+    const gpu = await nodeGPU(["backend=null"]);
+    using device = await openDevice((await gpu.requestAdapter())!, { subgroups: true, subgroupSize: 32 });
+    attend(device, headDim, "matrix");
     await expect(device.drain()).resolves.toBeUndefined();
     expect([...device.counts.codes].filter((c) => c.includes("subgroupMatrixMultiplyAccumulate"))).toHaveLength(1);
   });
 
-  it("is tried, and not assumed, where an adapter has them", () => {
-    const sites = (capabilities: Partial<Capabilities>, dtype: "f32" | "f16") => {
-      using device = Device.dry({ kind: "gpu", subgroupMatrix: true, ...capabilities });
+  it("compiles in the sizes of a larger memory, without a warning", async () => {
+    using dry = Device.dry(CORES);
+    for (const headDim of [40, 80, 160])
+      for (const way of ["matrix", "matrix/half"] as const) attend(dry, headDim, way);
+    attend(dry, 40, "matrix/keys");
+    expect(dry.counts.codes.size).toBe(7);
+    const adapter = (await (await nodeGPU(["backend=null"])).requestAdapter())!;
+    const raw = await adapter.requestDevice(deviceDescriptor(adapter));
+    for (const code of dry.counts.codes) {
+      const { messages } = await raw.createShaderModule({ code }).getCompilationInfo();
+      expect(messages.map((m) => m.message)).toEqual([]);
+    }
+    raw.destroy();
+  });
+
+  it("comes first where an adapter has them and the result fits registers", () => {
+    const sites = (capabilities: Partial<Capabilities>, dtype: "f32" | "f16", rows = 128, headDim = 40) => {
+      using device = Device.dry({ ...CORES, ...capabilities });
       const trials = device.tuning.collect();
       device.scope(() => {
-        const x = Tensor.empty(device, [1, 128, 80], dtype, "x");
-        attention(x, x, x, { heads: 2, headDim: 40 });
+        const x = Tensor.empty(device, [1, rows, 2 * headDim], dtype, "x");
+        attention(x, x, x, { heads: 2, headDim });
       });
       return [...trials.values()].map((t) => [...t.ways.keys()]);
     };
     const tiles = ["gpu", "gpu/half", "gpu/keys"];
-    expect(sites({ subgroupSize: 32 }, "f16")).toEqual([[...tiles, "matrix"]]);
-    expect(sites({ subgroupSize: 32 }, "f32")).toEqual([tiles]);
+    expect(sites({}, "f16")).toEqual([["matrix", "matrix/half", "matrix/keys", ...tiles]]);
+    expect(sites({}, "f16", 64)).toEqual([["matrix/half", "matrix/keys", ...tiles]]);
+    expect(sites({}, "f16", 128, 160)).toEqual([["matrix", "matrix/half", ...tiles]]);
+    expect(sites({}, "f16", 128, 512)).toEqual([tiles]);
+    expect(sites({}, "f16", 60)).toEqual([tiles]);
+    expect(sites({}, "f32")).toEqual([tiles]);
     expect(sites({ subgroupSize: 0 }, "f16")).toEqual([tiles]);
+    expect(sites({ workgroupMemory: 4096 }, "f16")).toEqual([tiles]);
   });
 
-  it.each([false, true])("computes the same with its matrix units spelt out, causal: %s", async (causal) => {
-    const device = await testDevice();
+  /** The matrix variant with its units spelt out, in tiles of 16 keys, which a software adapter compiles the soonest. */
+  const spelt = <T>(device: Device, body: () => T): T => {
     const own = shaders["attention-matrix"];
     Object.assign(shaders, { "attention-matrix": withoutMatrixUnits(own) });
     try {
-      const values = (n: number, step: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * step) * 2);
-      const [q, k, v] = [67, 40, 40].map((rows, i) =>
-        Tensor.from(device, values(rows * 48, 1.3 + i), [1, rows, 48], "f16"),
-      ) as [Tensor, Tensor, Tensor];
-      const options = { heads: 2, headDim: 24, causal };
-      using expected = attention(q, k, v, { ...options, variant: "plain" });
-      using y = attention(q, k, v, { ...options, variant: "matrix" });
-      expectClose(await y.read(), await expected.read(), F16_TOLERANCE);
-      for (const x of [q, k, v]) x.dispose();
+      return withLimits(device, { workgroupMemory: 22528 }, body);
     } finally {
       Object.assign(shaders, { "attention-matrix": own });
     }
+  };
+  const waves = (n: number, step: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * step) * 2);
+
+  it.each<[number, AttentionWay, boolean, number, number]>([
+    [40, "matrix", false, 131, 39],
+    [40, "matrix", true, 67, 70],
+    [80, "matrix/half", false, 65, 33],
+    [160, "matrix/half", false, 17, 35],
+  ])(
+    "computes the same with its matrix units spelt out: heads of %i channels, %s, causal: %s, %i rows, %i keys",
+    async (headDim, variant, causal, rows, keys) => {
+      const device = await testDevice();
+      const [q, k, v] = [rows, keys, keys].map((n, i) =>
+        Tensor.from(device, waves(2 * n * 2 * headDim, 1.3 + i), [2, n, 2 * headDim], "f16"),
+      ) as [Tensor, Tensor, Tensor];
+      const options = { heads: 2, headDim, causal };
+      using expected = attention(q, k, v, { ...options, variant: "plain" });
+      using y = spelt(device, () => attention(q, k, v, { ...options, variant }));
+      expectClose(await y.read(), await expected.read(), F16_TOLERANCE);
+      for (const x of [q, k, v]) x.dispose();
+    },
+  );
+
+  it("rescales its result where scores rise late, and cannot do without", async () => {
+    const device = await testDevice();
+    const [rows, keys, headDim] = [37, 40, 40];
+    // A pattern of signs that two of three queries have, and keys the more the later their tile: scores rise by 29 or 58.
+    const pattern = (i: number, n: number) => (i % 2 === 0 ? n : -n);
+    const queries = waves(rows * headDim, 1.3).map((x, i) => x / 8 + pattern(i, Math.floor(i / headDim) % 3));
+    const rising = waves(keys * headDim, 2.3).map((x, i) => x / 4 + pattern(i, Math.floor(i / headDim / 16)));
+    using k = Tensor.from(device, rising, [1, keys, headDim], "f16");
+    using v = Tensor.from(device, waves(keys * headDim, 3.3), [1, keys, headDim], "f16");
+    const run = async (sequences: number, variant: AttentionWay) => {
+      const all = Float32Array.from({ length: sequences * rows * headDim }, (_, i) => queries[i % queries.length]!);
+      using q = Tensor.from(device, all, [sequences, rows, headDim], "f16");
+      using y = spelt(device, () => attention(q, k, v, { heads: 1, headDim, scale: 0.5, variant }));
+      return y.read();
+    };
+    const expected = await run(1, "plain");
+    expectClose(await run(1, "matrix"), expected, F16_TOLERANCE);
+    const without = await run(WITHOUT, "matrix");
+    expect(expected.reduce((most, x, i) => Math.max(most, Math.abs(x - without[i]!)), 0)).toBeGreaterThan(0.1);
   });
 });
 
-/** The shader with its matrix units spelt out: every lane holds whole operands, and 32 of them own eight sums each. */
+/** For so many sequences the shader below does not rescale, which shows what that is good for. */
+const WITHOUT = 3;
+
+/**
+ * The shader with its matrix units spelt out. A lane owns half a row of sums, and of left operands the whole row; right ones
+ * are read where they lie when they are multiplied.
+ */
 function withoutMatrixUnits(source: string): string {
   return source
-    .replace(/^(enable chromium|diagnostic).*$/gm, "")
-    .replace(/^alias (Left|Right) = .*$/gm, "alias $1 = array<f16, 256>;")
-    .replace(/^alias Sum = .*$/gm, "alias Sum = array<f32, 8>;")
-    .replace(/subgroupMatrixLoad<\w+>\(&(\w+), (.+), (false|true), (\w+)\);/g, "load_$1($2, $3, $4);")
-    .replace(/subgroupMatrixMultiplyAccumulate\(/g, "multiplyBlocks(t % 32u, ")
-    .replace(/subgroupMatrixStore\(&sums, (.+), (\w+), false, (\w+)\);/g, "storeBlock(t % 32u, $1, $2, $3);")
-    .concat(
-      ...["tile", "weights"].map(
-        (memory) => `
-      fn load_${memory}(at: u32, turned: bool, stride: u32) -> array<f16, 256> {
-        var block: array<f16, 256>;
-        for (var i = 0u; i < p.heads * 128u; i++) { // a bound the compiler does not unroll
-          block[i] = ${memory}[at + select(i / 16u * stride + i % 16u, i % 16u * stride + i / 16u, turned)];
-        }
-        return block;
-      }`,
-      ),
-      `
-      fn multiplyBlocks(lane: u32, l: Left, r: Right, sum: Sum) -> Sum {
-        var left = l;
-        var right = r;
-        var result = sum;
-        for (var e = 0u; e < p.heads * 4u; e++) {
-          let i = lane * 8u + e;
-          for (var k = 0u; k < p.heads * 8u; k++) {
-            result[e] += f32(left[i / 16u * 16u + k]) * f32(right[k * 16u + i % 16u]);
-          }
-        }
-        return result;
+    .replace(/^(enable chromium|diagnostic.off, chromium).*$/gm, "")
+    .replace(/^alias Left = .*$/m, "struct Left { a: vec4f, b: vec4f, c: vec4f, d: vec4f }")
+    .replace(/^alias Right = .*$/m, "")
+    .replace(/^alias Sum = .*$/m, "struct Sum { a: vec4f, b: vec4f }")
+    .replace(/subgroupMatrixLoad<Left, row_major>\(&weights\[part\], ([^()]+), ROW\)/g, "loadLeft(t, $1)")
+    .replace(/subgroupMatrixLoad<Right, \w+>\(&tile_[kv], ([^()]+), PITCH\)/g, "$1")
+    .replace(/subgroupMatrixLoad<Sum, row_major>\(&scores\[part\], ([^()]+), ROW\)/g, "loadSum(t, $1)")
+    .replace(/subgroupMatrixMultiplyAccumulate\(query/g, "multiplyKeys(t, query")
+    .replace(/subgroupMatrixMultiplyAccumulate\(weights/g, "multiplyValues(t, weights")
+    .replace(/subgroupMatrixStore<row_major>\(&scores\[part\], ([^()]+), ([^()]+), ROW\)/g, "storeSum(t, $1, $2)")
+    .replace(/< ([A-Z][A-Z0-9/ ]*u?|2u); (\w\+\+)/g, "< ($1) * min(p.heads, 1u); $2") // bounds that no compiler unrolls
+    .replace("(&exceeded) == 1u", `(&exceeded) == select(1u, 2u, p.sequences == ${WITHOUT}u)`).concat(`
+      fn loadLeft(t: u32, at: u32) -> Left {
+        let a = at + t % 32u / 2u * ROW;
+        return Left(
+          vec4f(weights[t / 32u][a]), vec4f(weights[t / 32u][a + 1u]),
+          vec4f(weights[t / 32u][a + 2u]), vec4f(weights[t / 32u][a + 3u]),
+        );
       }
-      fn storeBlock(lane: u32, at: u32, sum: Sum, stride: u32) {
-        var block = sum;
-        for (var e = 0u; e < p.heads * 4u; e++) {
-          let i = lane * 8u + e;
-          sums[at + i / 16u * stride + i % 16u] = block[e];
-        }
-      }`,
-    );
+      fn loadSum(t: u32, at: u32) -> Sum {
+        let a = at + t % 32u / 2u * ROW + t % 2u * 2u;
+        return Sum(scores[t / 32u][a], scores[t / 32u][a + 1u]);
+      }
+      fn storeSum(t: u32, at: u32, sum: Sum) {
+        let a = at + t % 32u / 2u * ROW + t % 2u * 2u;
+        scores[t / 32u][a] = sum.a;
+        scores[t / 32u][a + 1u] = sum.b;
+      }
+      fn oneKey(l: Left, at: u32) -> f32 {
+        return dot(l.a, vec4f(tile_k[at])) + dot(l.b, vec4f(tile_k[at + 1u]))
+          + dot(l.c, vec4f(tile_k[at + 2u])) + dot(l.d, vec4f(tile_k[at + 3u]));
+      }
+      fn fourKeys(l: Left, at: u32) -> vec4f {
+        return vec4f(oneKey(l, at), oneKey(l, at + PITCH), oneKey(l, at + 2u * PITCH), oneKey(l, at + 3u * PITCH));
+      }
+      fn multiplyKeys(t: u32, l: Left, right: u32, sum: Sum) -> Sum {
+        let at = right + t % 2u * 8u * PITCH;
+        return Sum(sum.a + fourKeys(l, at), sum.b + fourKeys(l, at + 4u * PITCH));
+      }
+      fn fourValues(l: vec4f, at: u32) -> vec4f {
+        return l.x * vec4f(tile_v[at]) + l.y * vec4f(tile_v[at + PITCH])
+          + l.z * vec4f(tile_v[at + 2u * PITCH]) + l.w * vec4f(tile_v[at + 3u * PITCH]);
+      }
+      fn allValues(l: Left, at: u32) -> vec4f {
+        return fourValues(l.a, at) + fourValues(l.b, at + 4u * PITCH)
+          + fourValues(l.c, at + 8u * PITCH) + fourValues(l.d, at + 12u * PITCH);
+      }
+      fn multiplyValues(t: u32, l: Left, right: u32, sum: Sum) -> Sum {
+        let at = right + t % 2u * 2u;
+        return Sum(sum.a + allValues(l, at), sum.b + allValues(l, at + 1u));
+      }`);
 }
