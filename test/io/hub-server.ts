@@ -30,6 +30,7 @@ export class HubServer {
   readonly faults: Fault[] = [];
   /** `method path range authorization` of each request for contents, `storage` for the second origin. */
   readonly log: string[] = [];
+  readonly #stalled: ServerResponse[] = [];
   readonly #hub: Server = createServer((q, r) => this.#answer(q, r));
   readonly #storage: Server = createServer((q, r) => this.#store(q, r));
 
@@ -42,6 +43,11 @@ export class HubServer {
       s.closeAllConnections();
       s.close();
     }
+  }
+
+  /** Cuts the lines that have stalled. */
+  cut(): void {
+    for (const response of this.#stalled.splice(0)) response.destroy();
   }
 
   get endpoint(): string {
@@ -112,6 +118,7 @@ export class HubServer {
     if (fault?.kind !== "cut" && fault?.kind !== "stall") return void r.end(bytes);
     r.write(bytes.subarray(0, fault.after), () => {
       if (fault.kind === "cut") setTimeout(() => r.destroy(), 20);
+      else this.#stalled.push(r);
     });
   }
 }
