@@ -13,6 +13,8 @@ import { deviceDescriptor, type Capabilities } from "./gpu/limits.js";
 const instances = new Map<string, GPU>();
 
 const FEATURES = "enable-dawn-features=";
+/** Dawn rounds timestamps to 65 µs, longer than many kernels take, against attacks that pages could try. */
+const EXACT_CLOCK = "disable-dawn-features=timestamp_quantization";
 /**
  * What Dawn has and does not offer unasked: tensor cores, and f16 on NVIDIA's GPUs under Linux, which it holds back because
  * some of its conformance tests fail there (crbug.com/42251215); ours pass on an H200, and onnxruntime asks for it too.
@@ -30,7 +32,11 @@ export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
   }
   Object.assign(globalThis, dawn.globals);
   const asked = flags.filter((f) => f.startsWith(FEATURES)).map((f) => f.slice(FEATURES.length));
-  const all = [...flags.filter((f) => !f.startsWith(FEATURES)), `${FEATURES}${[...OFFERED, ...asked].join(",")}`];
+  const all = [
+    ...flags.filter((f) => !f.startsWith(FEATURES)),
+    EXACT_CLOCK,
+    `${FEATURES}${[...OFFERED, ...asked].join(",")}`,
+  ];
   const key = all.join("\n");
   const gpu = instances.get(key) ?? dawn.create(all);
   instances.set(key, gpu);
