@@ -5,6 +5,7 @@
 import type { Device } from "../src/gpu/device.js";
 import type { Capabilities } from "../src/gpu/limits.js";
 import { sizeClass } from "../src/gpu/tuning.js";
+import { unroll } from "../src/gpu/unroll.js";
 import { specialize } from "../src/gpu/wgsl.js";
 import { dims3 } from "../src/tensor/shape.js";
 import { Tensor } from "../src/tensor/tensor.js";
@@ -183,7 +184,10 @@ function attend(
     `attention ${dtype} ${sizeClass(s.outer * s.inner * heads)} of ${sizeClass(s.rows)} rows ${sizeClass(s.keys)} keys ${headDim} channels`;
   device.tuning.run(site, variant ? [variant] : waysOf(device.capabilities, s, headDim, dtype, fours), (way) => {
     const [chosen, tile] = split(way);
-    const planner: Planner = (part) => PLANS[chosen](device, part, options, dtype, tile);
+    const planner: Planner = (part) => {
+      const plan = PLANS[chosen](device, part, options, dtype, tile);
+      return { ...plan, code: unroll(plan.code, device.capabilities) };
+    };
     runAttention(s, ...operands, { ...options, planner });
   });
 }

@@ -56,11 +56,12 @@ export function waysOf(
   if (c.kind === "cpu") return c.subgroups && c.subgroupSize === 8 ? ["cpu", "block"] : ["block"];
   const tiles = (side: number) => Math.ceil(rows / side) * Math.ceil(outputs / side);
   const fits = (v: TiledVariant) => unfit(v, o, outputs) === undefined;
-  const units = c.subgroupMatrix && c.subgroupSize === 32 && c.workgroupMemory >= MATRIX_MEMORY;
-  const matrix = units && rows >= 16 && outputs >= 16 && fits("matrix");
+  const units = (v: keyof typeof MATRIX_MEMORY) =>
+    c.subgroupMatrix && c.subgroupSize === 32 && c.workgroupMemory >= MATRIX_MEMORY[v] && fits(v);
+  const matrix = rows >= 16 && depth >= 32 && units("matrix");
   const small: TiledVariant = matrix ? "matrix" : "gpu";
   const wide = [matrix ? ("matrix-wide" as const) : ("wide" as const)].filter(
-    (v) => fits(v) && tiles(128) >= FEW_TILES,
+    (v) => tiles(128) >= FEW_TILES && (v === "wide" ? fits(v) : units(v)),
   );
   const [first, ...others] = (tiles(128) < MANY_TILES ? [small, ...wide] : [...wide, small]) as [TiledVariant];
   const without = matrix ? [fits("wide") ? ("wide" as const) : ("gpu" as const)] : [];
@@ -76,8 +77,8 @@ export function waysOf(
 /** Tiles of 128 × 128 from which on they are tried, and from which on they are taken to occupy a GPU. */
 const FEW_TILES = 24;
 const MANY_TILES = 96;
-/** Of a workgroup of the matrix variants, at most. */
-const MATRIX_MEMORY = 24576;
+/** Of a workgroup, in bytes. */
+const MATRIX_MEMORY = { matrix: 17920, "matrix-wide": 35328 } as const;
 
 /** What a variant for GPUs wants that these operands do not have; undefined where it can do the work. */
 export function unfit(v: TiledVariant, o: Operands, outputs: number): string | undefined {
@@ -85,5 +86,6 @@ export function unfit(v: TiledVariant, o: Operands, outputs: number): string | u
   if (v !== "gpu" && (o.c1 % step !== 0 || o.c2 % step !== 0)) return `channels of each source in multiples of ${step}`;
   if (v === "gpu" || v === "wide") return undefined;
   if (o.dtype !== "f16" || o.packed.dtype !== "f16") return "activations and weights of f16";
-  return outputs % 8 === 0 ? undefined : "outputs in multiples of 8";
+  const unit = o.geglu ? 8 : 4;
+  return outputs % unit === 0 ? undefined : `outputs in multiples of ${unit}`;
 }

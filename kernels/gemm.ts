@@ -3,6 +3,7 @@
 // here: packing, choice of variant, slices that fit the adapter's bindings.
 
 import { bytesPerElement } from "../src/tensor/dtype.js";
+import { unroll } from "../src/gpu/unroll.js";
 import { specialize, type Replacements } from "../src/gpu/wgsl.js";
 import { Tensor } from "../src/tensor/tensor.js";
 import { shaders } from "../shaders/index.js";
@@ -86,7 +87,8 @@ function dispatch({ x, packed, outputs, y, g, e, label, operands }: Product, way
   const pixels = g.source[0] * g.source[1];
   const [outH, outW] = g.output;
   const unit = bytesPerElement(dtype);
-  const { code, tile, columns } = kernel(variant, operands, splits > 1);
+  const { code: text, tile, columns } = kernel(variant, operands, splits > 1);
+  const code = unroll(text, capabilities);
 
   /** A range of a tensor from an aligned offset on, with the elements to skip. */
   const span = (t: Tensor | undefined, from: number, count: number) => {

@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let q1 = pool[a + TY];
         let q2 = pool[a + 2u * TY];
         let q3 = pool[a + 3u * TY];
-        for (var j = 0u; j < KT; j++) {
+        for (var j = 0u; j < KT; j++) { // unroll
           let x = pool[at_pool + ROWS * CHUNK + c * KEYS + j * TX + tx];
           s[j] += vec4f(dot(q0, x), dot(q1, x), dot(q2, x), dot(q3, x));
         }
@@ -77,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 
     var top = largest;
-    for (var j = 0u; j < KT; j++) {
+    for (var j = 0u; j < KT; j++) { // unroll
       s[j] = select(vec4f(MASKED), s[j] * p.scale, vec4u(m + j * TX + tx) < visible);
       top = max(top, s[j]);
     }
@@ -89,19 +89,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let fade = exp2(largest - top);
     largest = top;
     total *= fade;
-    for (var j = 0u; j < KT; j++) {
+    for (var j = 0u; j < KT; j++) { // unroll
       let weight = exp2(s[j] - top);
       total += weight; // of this thread's keys; the threads' totals are added at the end
       pool[at_pool + (j * TX + tx) * TY + ty] = weight;
     }
-    for (var i = 0u; i < COLUMNS; i++) {
+    for (var i = 0u; i < COLUMNS; i++) { // unroll
       sum[4u * i] *= fade.x;
       sum[4u * i + 1u] *= fade.y;
       sum[4u * i + 2u] *= fade.z;
       sum[4u * i + 3u] *= fade.w;
     }
 
-    for (var i = 0u; i < COLUMNS; i++) {
+    for (var i = 0u; i < COLUMNS; i++) { // unroll
       for (var m1 = 0u; m1 < KEYS; m1 += STAGED) {
         workgroupBarrier();
         for (var e = t; e < STAGED * TX; e += TX * TY) {
@@ -130,9 +130,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   if (item >= p.sequences * p.heads) {
     return;
   }
-  for (var i = 0u; i < COLUMNS; i++) {
+  for (var i = 0u; i < COLUMNS; i++) { // unroll
     let c = i * TX + tx;
-    for (var r = 0u; r < 4u; r++) {
+    for (var r = 0u; r < 4u; r++) { // unroll
       if (c < C && row[r] < p.rows) {
         y[at.y + row[r] * p.y.w + c] = pack(sum[4u * i + r] * (1.0 / total[r]));
       }

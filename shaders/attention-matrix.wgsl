@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var channel: array<u32, STAGED>;
   var next_k: array<V, STAGED>;
   var next_v: array<V, STAGED>;
-  for (var i = 0u; i < STAGED; i++) {
+  for (var i = 0u; i < STAGED; i++) { // unroll
     key[i] = (t + i * THREADS) / C;
     channel[i] = (t + i * THREADS) % C;
     let m = min(key[i], p.keys - 1u);
@@ -70,9 +70,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
   }
   var query: array<Left, BLOCKS>;
-  for (var b = 0u; b < BLOCKS; b++) {
+  for (var b = 0u; b < BLOCKS; b++) { // unroll
     workgroupBarrier();
-    for (var i = 0u; i < 2u; i++) {
+    for (var i = 0u; i < 2u; i++) { // unroll
       let c = b * 4u + half + i * 2u;
       weights[part][mine + i * 2u] = select(V(), q[at.q + min(row, p.rows - 1u) * p.q.w + min(c, C - 1u)], c < C);
     }
@@ -85,13 +85,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var totals = vec4f();
   for (var m = 0u; m < keys; m += KEYS) {
     let busy = m < end;
-    for (var i = 0u; i < STAGED; i++) {
+    for (var i = 0u; i < STAGED; i++) { // unroll
       next_k[i] = k[at.k + min(m + KEYS + key[i], p.keys - 1u) * p.k.w + channel[i]];
     }
     if (busy) {
-      for (var j = 0u; j < KEYS / 16u; j++) {
+      for (var j = 0u; j < KEYS / 16u; j++) { // unroll
         var score = Sum();
-        for (var b = 0u; b < BLOCKS; b++) {
+        for (var b = 0u; b < BLOCKS; b++) { // unroll
           let keys_b = subgroupMatrixLoad<Right, col_major>(&tile_k, j * 16u * PITCH + b * 4u, PITCH); // [channel][key]
           score = subgroupMatrixMultiplyAccumulate(query[b], keys_b, score);
         }
@@ -101,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     workgroupBarrier();
 
     // Nobody reads this tile of keys any more, nor the last one of values.
-    for (var i = 0u; i < STAGED; i++) {
+    for (var i = 0u; i < STAGED; i++) { // unroll
       if (key[i] < KEYS) {
         tile_k[key[i] * PITCH + channel[i]] = next_k[i];
         tile_v[key[i] * PITCH + channel[i]] = next_v[i];
@@ -111,17 +111,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     var fade = 1.0;
     if (busy) {
       var s: array<vec4f, KEYS / 8u>; // scores of keys m + 8j + 4half …
-      for (var j = 0u; j < KEYS / 8u; j++) {
+      for (var j = 0u; j < KEYS / 8u; j++) { // unroll
         s[j] = scores[part][mine + j * 2u] * p.scale;
       }
       if (m + KEYS > visible) {
-        for (var j = 0u; j < KEYS / 8u; j++) {
+        for (var j = 0u; j < KEYS / 8u; j++) { // unroll
           let seen = vec4u(m + j * 8u + half * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible);
           s[j] = select(vec4f(MASKED), s[j], seen);
         }
       }
       var most = s[0];
-      for (var j = 0u; j < KEYS / 8u; j++) {
+      for (var j = 0u; j < KEYS / 8u; j++) { // unroll
         most = max(most, s[j]);
       }
       var top = max(max(most.x, most.y), max(most.z, most.w));
@@ -134,7 +134,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         totals *= fade;
         atomicStore(&exceeded, 1u);
       }
-      for (var j = 0u; j < KEYS / 8u; j++) {
+      for (var j = 0u; j < KEYS / 8u; j++) { // unroll
         let weight = V(exp2(s[j] - reference));
         weights[part][mine + j * 2u] = weight;
         totals += vec4f(weight); // as they are multiplied
@@ -142,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
 
     if (workgroupUniformLoad(&exceeded) == 1u) { // a barrier as well
-      for (var b = 0u; b < BLOCKS; b++) {
+      for (var b = 0u; b < BLOCKS; b++) { // unroll
         subgroupMatrixStore<row_major>(&scores[part], 0u, sum[b], ROW);
         workgroupBarrier();
         scores[part][mine] *= fade;
@@ -154,9 +154,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       atomicStore(&exceeded, 0u);
     }
     if (busy) {
-      for (var j = 0u; j < KEYS / 16u; j++) {
+      for (var j = 0u; j < KEYS / 16u; j++) { // unroll
         let weights_j = subgroupMatrixLoad<Left, row_major>(&weights[part], j * 4u, ROW);
-        for (var b = 0u; b < BLOCKS; b++) {
+        for (var b = 0u; b < BLOCKS; b++) { // unroll
           let values_b = subgroupMatrixLoad<Right, row_major>(&tile_v, j * 16u * PITCH + b * 4u, PITCH); // [key][channel]
           sum[b] = subgroupMatrixMultiplyAccumulate(weights_j, values_b, sum[b]);
         }
@@ -166,11 +166,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
   var total = totals.x + totals.y + totals.z + totals.w;
   total += subgroupShuffleXor(total, 1u);
-  for (var b = 0u; b < BLOCKS; b++) {
+  for (var b = 0u; b < BLOCKS; b++) { // unroll
     workgroupBarrier();
     subgroupMatrixStore<row_major>(&scores[part], 0u, sum[b], ROW);
     workgroupBarrier();
-    for (var i = 0u; i < 2u; i++) {
+    for (var i = 0u; i < 2u; i++) { // unroll
       let c = b * 4u + half + i * 2u;
       if (row < p.rows && c < C) {
         y[at.y + row * p.y.w + c] = V(scores[part][mine + i * 2u] * (1.0 / total));

@@ -60,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let b1 = tile_b[q * 64u + 16u + j];
       let b2 = tile_b[q * 64u + 32u + j];
       let b3 = tile_b[q * 64u + 48u + j];
-      for (var r = 0u; r < 8u; r++) {
+      for (var r = 0u; r < 8u; r++) { // unroll
         let v = tile_a[(i + r) * 4u + q];
         acc[r] += v.x * b0 + v.y * b1 + v.z * b2 + v.w * b3;
       }
@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
   }
   let n = group.y * 64u + j * 4u;
-  for (var r = 0u; r < 8u; r++) {
+  for (var r = 0u; r < 8u; r++) { // unroll
     if (first + i + r < total && n < p.outputs) {
       finish(acc[r], first + i + r, n, split);
     }

@@ -2,8 +2,8 @@
 // 16 × 16, whose sums stay in the matrix units' registers; 32 channels at a time of all their pixels and weights pass through
 // workgroup memory as f16, and each block that is read from there is multiplied SIDE times. The next channels are on their way
 // while the present ones are multiplied. For f16 activations and weights, channels of each source in multiples of 32 and outputs
-// of 8; sums in f32. SIDE 4 (128 × 128 outputs, 23 KiB) multiplies most for what it reads, SIDE 2 (64 × 64, 13.5 KiB) makes four times as
-// many workgroups.
+// of 4; sums in f32. SIDE 4 (128 × 128 outputs, 34.5 KiB) multiplies most for what it reads, SIDE 2 (64 × 64, 17.5 KiB) makes
+// four times as many workgroups.
 enable chromium_experimental_subgroup_matrix;
 // Offsets depend on t / 32 alone, equal in all lanes of a subgroup, which the compiler cannot know.
 diagnostic(off, chromium.subgroup_matrix_uniformity);
@@ -21,18 +21,19 @@ const SIDE: u32 = 4u; // 2 | 4
 
 const TILE: u32 = SIDE * 32u; // rows, and columns, of a workgroup
 const STEP: u32 = 32u; // channels
-// Rows in workgroup memory are padded, so that eight of them lie in different banks.
-const PITCH_A: u32 = STEP + 8u;
-const PITCH_B: u32 = TILE + 8u;
+// Vectors from row to row in workgroup memory: two more than a row has, so that eight rows lie in different banks.
+const PITCH_A: u32 = STEP / 4u + 2u;
+const PITCH_B: u32 = TILE / 4u + 2u;
+const PITCH_S: u32 = SIDE * 4u;
 const SPAN: u32 = SIDE * 8u; // channels that an invocation brings, of one pixel
 
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Sum = subgroup_matrix_result<f32, 16, 16>;
 
-var<workgroup> tile_a: array<f16, TILE * PITCH_A>; // [row][channel]
-var<workgroup> tile_b: array<f16, STEP * PITCH_B>; // [channel][column]
-var<workgroup> sums: array<f32, 1024>; // [subgroup][row][column]
+var<workgroup> tile_a: array<vec4<f16>, TILE * PITCH_A>; // [row][channel / 4]
+var<workgroup> tile_b: array<vec4<f16>, STEP * PITCH_B>; // [channel][column / 4]
+var<workgroup> sums: array<vec4<f32>, 64u * PITCH_S>; // [subgroup][row of a row of blocks][column / 4]
 
 // What follows the sums of eight columns from n on, see lib/finish-octet.wgsl; for shares of them see lib/finish-octet-share.wgsl.
 fn finish(lo: vec4<f32>, hi: vec4<f32>, row: u32, n: u32, split: u32) {
@@ -62,19 +63,15 @@ fn weights(panel: u32, k: u32, n: u32) -> vec4<u32> {
 }
 
 fn stage_a(at: u32, v: vec4<u32>) {
-  for (var e = 0u; e < 4u; e++) {
-    let h = bitcast<vec2<f16>>(v[e]);
-    tile_a[at + 2u * e] = h.x;
-    tile_a[at + 2u * e + 1u] = h.y;
-  }
+  tile_a[at] = bitcast<vec4<f16>>(v.xy);
+  tile_a[at + 1u] = bitcast<vec4<f16>>(v.zw);
 }
 
 fn stage_b(at: u32, v: vec4<u32>) {
-  for (var e = 0u; e < 4u; e++) {
-    let h = bitcast<vec2<f16>>(v[e]);
-    tile_b[at + e] = h.x;
-    tile_b[at + PITCH_B + e] = h.y;
-  }
+  let a = bitcast<vec4<f16>>(v.xy);
+  let b = bitcast<vec4<f16>>(v.zw);
+  tile_b[at] = vec4<f16>(a.xz, b.xz);
+  tile_b[at + PITCH_B] = vec4<f16>(a.yw, b.yw);
 }
 
 @compute @workgroup_size(128)
@@ -89,14 +86,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let row = t * SPAN / STEP;
   let c = t * SPAN % STEP;
   var s = source(first + row, share.x);
-  let column = t % (TILE / 4u) * 4u;
+  let column = t % (TILE / 4u);
   let pair = t / (TILE / 4u);
   const PAIRS = 512u / TILE; // of all invocations at once
-  let n = columns + column;
+  let n = columns + column * 4u;
   let panel = (n / p.panel * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
   var a: array<vec4<u32>, SIDE>;
   var b: array<vec4<u32>, SIDE>;
-  for (var i = 0u; i < SIDE; i++) {
+  for (var i = 0u; i < SIDE; i++) { // unroll
     a[i] = pixels(s, c + i * 8u);
     b[i] = weights(panel, share.x + 2u * (pair + i * PAIRS), n);
   }
@@ -106,26 +103,26 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let j0 = t / 32u % 2u * 16u * SIDE;
   var acc: array<Sum, SIDE * SIDE>;
   for (var k = share.x; k < share.y; k += STEP) {
-    for (var i = 0u; i < SIDE; i++) {
-      stage_a(row * PITCH_A + c + i * 8u, a[i]);
+    for (var i = 0u; i < SIDE; i++) { // unroll
+      stage_a(row * PITCH_A + c / 4u + i * 2u, a[i]);
       stage_b(2u * (pair + i * PAIRS) * PITCH_B + column, b[i]);
     }
     workgroupBarrier();
     advance(&s);
     if (k + STEP < share.y) {
-      for (var i = 0u; i < SIDE; i++) {
+      for (var i = 0u; i < SIDE; i++) { // unroll
         a[i] = pixels(s, c + i * 8u);
         b[i] = weights(panel, k + STEP + 2u * (pair + i * PAIRS), n);
       }
     }
-    for (var q = 0u; q < STEP; q += 16u) {
+    for (var q = 0u; q < STEP / 16u; q++) { // unroll
       var left: array<Left, SIDE>;
-      for (var i = 0u; i < SIDE; i++) {
-        left[i] = subgroupMatrixLoad<Left, row_major>(&tile_a, (i0 + i * 16u) * PITCH_A + q, PITCH_A);
+      for (var i = 0u; i < SIDE; i++) { // unroll
+        left[i] = subgroupMatrixLoad<Left, row_major>(&tile_a, (i0 + i * 16u) * PITCH_A + q * 4u, PITCH_A);
       }
-      for (var j = 0u; j < SIDE; j++) {
-        let right = subgroupMatrixLoad<Right, row_major>(&tile_b, q * PITCH_B + j0 + j * 16u, PITCH_B);
-        for (var i = 0u; i < SIDE; i++) {
+      for (var j = 0u; j < SIDE; j++) { // unroll
+        let right = subgroupMatrixLoad<Right, row_major>(&tile_b, q * 16u * PITCH_B + j0 / 4u + j * 4u, PITCH_B);
+        for (var i = 0u; i < SIDE; i++) { // unroll
           acc[i * SIDE + j] = subgroupMatrixMultiplyAccumulate(left[i], right, acc[i * SIDE + j]);
         }
       }
@@ -133,23 +130,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
   }
 
-  // Block by block through workgroup memory: a lane takes eight columns of a row.
+  // A row of blocks after the other through workgroup memory: a lane takes eight columns of SIDE rows.
   let lane = t % 32u;
-  let own = t / 32u * 256u;
-  for (var q = 0u; q < SIDE * SIDE; q++) {
-    subgroupMatrixStore<row_major>(&sums, own, acc[q], 16u);
+  let own = t / 32u * 16u * PITCH_S;
+  let m = columns + j0 + lane % (SIDE * 2u) * 8u;
+  for (var i = 0u; i < SIDE; i++) { // unroll
+    for (var j = 0u; j < SIDE; j++) { // unroll
+      subgroupMatrixStore<row_major>(&sums, own + j * 4u, acc[i * SIDE + j], PITCH_S);
+    }
     workgroupBarrier();
-    let r = first + i0 + q / SIDE * 16u + lane / 2u;
-    let m = columns + j0 + q % SIDE * 16u + lane % 2u * 8u;
-    if (r < total && m < p.outputs) {
-      let at = own + lane * 8u;
-      finish(
-        vec4<f32>(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]),
-        vec4<f32>(sums[at + 4u], sums[at + 5u], sums[at + 6u], sums[at + 7u]),
-        r,
-        m,
-        split,
-      );
+    for (var e = 0u; e < SIDE; e++) { // unroll
+      let r = lane / (SIDE * 2u) + e * 16u / SIDE;
+      let at = first + i0 + i * 16u + r;
+      if (at < total && m < p.outputs) {
+        let v = own + r * PITCH_S + lane % (SIDE * 2u) * 2u;
+        finish(sums[v], sums[v + 1u], at, m, split);
+      }
     }
     workgroupBarrier();
   }

@@ -53,7 +53,7 @@ fn weights(panel: u32, k: u32, n: u32) -> Octet {
 }
 
 fn stage_a(at: u32, row: u32, v: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) {
+  for (var e = 0u; e < 4u; e++) { // unroll
     tile_a[(at + e) * 32u + row / 4u][row % 4u] = v[e];
   }
 }
@@ -91,12 +91,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       a = pixels(s, c);
       b = weights(panel, k + STEP + pair_row, n);
     }
-    for (var q = 0u; q < 512u; q += 32u) {
-      let a0 = tile_a[q + i];
-      let a1 = tile_a[q + 16u + i];
-      let b0 = tile_b[q + j];
-      let b1 = tile_b[q + 16u + j];
-      for (var r = 0u; r < 4u; r++) {
+    for (var q = 0u; q < STEP; q++) {
+      let a0 = tile_a[q * 32u + i];
+      let a1 = tile_a[q * 32u + 16u + i];
+      let b0 = tile_b[q * 32u + j];
+      let b1 = tile_b[q * 32u + 16u + j];
+      for (var r = 0u; r < 4u; r++) { // unroll
         acc[r][0] += a0[r] * b0;
         acc[r][1] += a0[r] * b1;
         acc[r + 4u][0] += a1[r] * b0;
@@ -105,9 +105,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
   }
-  for (var r = 0u; r < 8u; r++) {
+  for (var r = 0u; r < 8u; r++) { // unroll
     let at = first + r / 4u * 64u + i * 4u + r % 4u;
-    for (var h = 0u; h < 2u; h++) {
+    for (var h = 0u; h < 2u; h++) { // unroll
       let m = columns + h * 64u + j * 4u;
       if (at < total && m < p.outputs) {
         finish(acc[r][h], at, m, split);

@@ -2,5 +2,7 @@
 fn finish(lo: vec4<f32>, hi: vec4<f32>, row: u32, n: u32, split: u32) {
   let at = ((split * p.frames * p.rows * p.width + row) * p.outputs + n) / 4u;
   y[at] = lo;
-  y[at + 1u] = hi;
+  if (n + 4u < p.outputs) {
+    y[at + 1u] = hi;
+  }
 }

@@ -1,4 +1,4 @@
-// What follows the sums of eight columns from n on: bias, activation, residual. For outputs in multiples of 8.
+// What follows the sums of eight columns from n on: bias, activation, residual. For outputs in multiples of 4.
 fn finish(lo: vec4<f32>, hi: vec4<f32>, row: u32, n: u32, split: u32) {
   if (GEGLU) {
     let o = n / 2u;
@@ -12,20 +12,22 @@ fn finish(lo: vec4<f32>, hi: vec4<f32>, row: u32, n: u32, split: u32) {
     put((row * width + o) / 4u, value * activate4(gate, 2u));
     return;
   }
-  var a = lo;
-  var b = hi;
+  four(lo, row, n);
+  if (n + 4u < p.outputs) {
+    four(hi, row, n + 4u);
+  }
+}
+
+fn four(sum: vec4<f32>, row: u32, n: u32) {
+  var v = sum;
   if (p.has_bias == 1u) {
-    a += biases(n);
-    b += biases(n + 4u);
+    v += biases(n);
   }
   if (p.frames_per_bias > 0u) {
-    let at = ((p.first_frame + row / (p.rows * p.width)) / p.frames_per_bias * p.outputs + n) / 4u;
-    a += vec4<f32>(row_bias[at]);
-    b += vec4<f32>(row_bias[at + 1u]);
+    let entry = (p.first_frame + row / (p.rows * p.width)) / p.frames_per_bias;
+    v += vec4<f32>(row_bias[(entry * p.outputs + n) / 4u]);
   }
-  let at = (row * p.outputs + n) / 4u;
-  put(at, activate4(a, ACTIVATION));
-  put(at + 1u, activate4(b, ACTIVATION));
+  put((row * p.outputs + n) / 4u, activate4(v, ACTIVATION));
 }
 
 fn biases(n: u32) -> vec4<f32> {
