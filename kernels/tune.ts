@@ -31,6 +31,8 @@ export interface TuneOptions {
 
 /** A way is taken instead of the table's only where it is faster by more than measurements differ. */
 const GAIN = 0.95;
+/** A way that takes so many times as long as another is not tried again. */
+const HOPELESS = 1.3;
 /** Runs of each way that count, in turns; the fastest does. */
 const RUNS = 3;
 /** Shorter runs than this are timed several at once, so many at most. */
@@ -103,7 +105,7 @@ export function storageTuningCache(storage: Pick<Storage, "getItem" | "setItem">
   };
 }
 
-/** Runs every way in turns on scratch memory. A way that takes twice as long as another is not tried again. */
+/** Runs every way in turns on scratch memory. */
 async function timed(device: Device, { site, ways }: Trial, timer: Timer): Promise<Tuned> {
   const scratch = new Map<PoolBuffer, PoolBuffer>();
   try {
@@ -112,14 +114,13 @@ async function timed(device: Device, { site, ways }: Trial, timer: Timer): Promi
       return { way, run: () => work.forEach((d) => device.dispatch(d)), ms: Infinity };
     });
     const best = () => Math.min(...runs.map((r) => r.ms));
-    if (device.capabilities.kind === "cpu")
-      for (const { run } of runs) {
-        run(); // compiles, and warms up, as a GPU's timer does by itself
-        await device.drain();
-      }
+    for (const { run } of runs) {
+      run(); // compiles, and warms up
+      await device.drain();
+    }
     for (let turn = 0; turn < RUNS; turn++)
       for (const r of runs)
-        if (turn === 0 || r.ms < 2 * best()) r.ms = Math.min(r.ms, await timer(r.run, { site, way: r.way }));
+        if (turn === 0 || r.ms < HOPELESS * best()) r.ms = Math.min(r.ms, await timer(r.run, { site, way: r.way }));
     const [usual] = runs;
     const fastest = runs.find((r) => r.ms === best())!;
     const way = fastest.ms < GAIN * usual!.ms ? fastest.way : usual!.way;

@@ -1,17 +1,17 @@
 // Times work that is short for a GPU. A GPU lowers its clock within milliseconds of idleness and takes up to half a second
 // of work to raise it again (an H200: from 345 to 1980 MHz): a kernel that is timed alone runs at a fifth of its speed or at
 // all of it, as it happens. A measurement therefore is the end of a burst without gaps: the same work over and over, for
-// half a second where the device was idle, then the runs that count, by the timestamps of their dispatches where the
+// a while where the device was idle, then the runs that count, by the timestamps of their dispatches where the
 // adapter has them. The work is recorded and replayed, so that the host keeps ahead of the device.
 
 import type { Device, Recording } from "./device.js";
 import type { ProfileEntry } from "./profiler.js";
 
-/** Milliseconds of work that raise the clock, and that keep it up. */
-const RAISE_MS = 500;
-const KEEP_MS = 15;
+/** Milliseconds of work that raise the clock far enough for figures that repeat (on that H200), and that keep it up. */
+const RAISE_MS = 150;
+const KEEP_MS = 8;
 /** After so much time without a measurement the clock is taken to be low. */
-const IDLE_MS = 10;
+const IDLE_MS = 20;
 /** Runs of a burst at most: the host's memory for what is recorded of it. */
 const MOST_IN_BURST = 8192;
 

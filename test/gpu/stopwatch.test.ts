@@ -6,7 +6,7 @@ import { add } from "../../kernels/elementwise.js";
 import { testDevice } from "../support/device.js";
 
 describe("Stopwatch", () => {
-  it("times the runs at the end of half a second of work, and leaves nothing behind", async () => {
+  it("times the runs at the end of a while of work, and leaves nothing behind", async () => {
     const device = await testDevice();
     using a = Tensor.from(device, [1, 2], [1, 2], "f32", "a");
     await device.drain();
@@ -15,7 +15,7 @@ describe("Stopwatch", () => {
     const run = () => device.scope(() => add(add(a, a), a));
     const start = performance.now();
     const ms = await stopwatch.time(run, 1, 20);
-    expect(performance.now() - start).toBeGreaterThan(500);
+    expect(performance.now() - start).toBeGreaterThan(150);
     expect(ms).toBeGreaterThan(0);
     expect(ms).toBeLessThan(100);
     expect(device.memory.used).toBe(used);
@@ -38,7 +38,7 @@ describe("Stopwatch", () => {
     }
   });
 
-  it("works for half a second after idleness, and for a moment where the device was busy", async () => {
+  it("works for a while after idleness, and for a moment where the device was busy", async () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     try {
       let runs = 0;
@@ -55,7 +55,7 @@ describe("Stopwatch", () => {
         await stopwatch.warmUp(run);
         counts.push(runs);
       }
-      expect(counts).toEqual([100, 3, 100]);
+      expect(counts).toEqual([30, 2, 30]);
     } finally {
       vi.useRealTimers();
     }
