@@ -156,7 +156,9 @@ function waysOf(
   // Tensor cores take f16, and want a tile's worth of queries and keys and a result that fits a subgroup's registers.
   const tensorCores = dtype === "f16" && subgroups && subgroupSize === 32 && subgroupMatrix;
   if (!tensorCores || rows < 64 || keys < 16 || headDim > 160) return tiles;
-  const ways: AttentionWay[] = rows > 64 ? ["matrix", "matrix/half", "matrix/keys"] : ["matrix/half", "matrix/keys"];
+  const most: AttentionWay[] =
+    keys < 512 ? ["matrix", "matrix/half", "matrix/keys"] : ["matrix/keys", "matrix", "matrix/half"];
+  const ways = rows > 64 ? most : most.filter((way) => way !== "matrix");
   const [first, ...others] = ways.filter((way) => matrixTile(headDim, capabilities, split(way)[1]));
   return first ? [first, ...others, ...tiles] : tiles;
 }

@@ -236,7 +236,8 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
           finish: shaders["lib/finish-octet"] + shaders["lib/activations"],
         };
     const tile = TILES[variant];
-    const code = specialize(shaders["gemm-matrix"], { ...after, CONCAT: c2 > 0, SIDE: `${tile / 32}u` });
+    const sizes = { SIDE: `${tile / 32}u`, PANEL: `${panel}u` };
+    const code = specialize(shaders["gemm-matrix"], { ...after, ...sizes, CONCAT: c2 > 0 });
     return { code, tile, columns: tile };
   }
   // The channels of a load: 4 in gemm-cpu, 8 in the others; f16 pixels that are no multiple of it are read one by one.
@@ -253,7 +254,10 @@ function kernel(variant: GemmVariant, o: Operands, share = false): { code: strin
   };
   if (variant === "gpu" || variant === "wide") {
     const pair = half ? { W: "vec4<u32>", pair: shaders["lib/pair-f16"] } : {};
-    const code = specialize(variant === "gpu" ? shaders["gemm-gpu"] : shaders["gemm-wide"], { ...common, ...pair });
+    const code =
+      variant === "gpu"
+        ? specialize(shaders["gemm-gpu"], { ...common, ...pair })
+        : specialize(shaders["gemm-wide"], { ...common, ...pair, PANEL: `${panel}u` });
     return { code, tile: TILES[variant], columns: TILES[variant] };
   }
   const lane = (panel / 8) as 1 | 2 | 4;

@@ -56,10 +56,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end = select(min(keys, select(keys, rows + 16u, p.causal == 1u)), 0u, rows >= p.rows); // of the subgroup
 
   // The first keys go to their tile, the first values wait in registers.
-  var key: array<u32, STAGED>;
-  var channel: array<u32, STAGED>;
-  var next_k: array<V, STAGED>;
-  var next_v: array<V, STAGED>;
+  var key: array<u32, STAGED>; // registers
+  var channel: array<u32, STAGED>; // registers
+  var next_k: array<V, STAGED>; // registers
+  var next_v: array<V, STAGED>; // registers
   for (var i = 0u; i < STAGED; i++) { // unroll
     key[i] = (t + i * THREADS) / C;
     channel[i] = (t + i * THREADS) % C;
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
       tile_k[key[i] * PITCH + channel[i]] = k[at.k + m * p.k.w + channel[i]];
     }
   }
-  var query: array<Left, BLOCKS>;
+  var query: array<Left, BLOCKS>; // registers
   for (var b = 0u; b < BLOCKS; b++) { // unroll
     workgroupBarrier();
     for (var i = 0u; i < 2u; i++) { // unroll
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     query[b] = subgroupMatrixLoad<Left, row_major>(&weights[part], 0u, ROW);
   }
 
-  var sum: array<Sum, BLOCKS>;
+  var sum: array<Sum, BLOCKS>; // registers
   var reference = MASKED;
   var totals = vec4f();
   for (var m = 0u; m < keys; m += KEYS) {
@@ -110,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
     var fade = 1.0;
     if (busy) {
-      var s: array<vec4f, KEYS / 8u>; // scores of keys m + 8j + 4half …
+      var s: array<vec4f, KEYS / 8u>; // registers
       for (var j = 0u; j < KEYS / 8u; j++) { // unroll
         s[j] = scores[part][mine + j * 2u] * p.scale;
       }

@@ -45,7 +45,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // It sums up rows 8i … 8i + 7 and columns 4j … 4j + 3.
   let i = t / 16u * 8u;
   let j = t % 16u;
-  var acc: array<vec4<f32>, 8>;
+  var acc: array<vec4<f32>, 8>; // registers
   for (var step = share.x; step < share.y; step += STEP) {
     tile_a[t * 2u] = a.lo;
     tile_a[t * 2u + 1u] = a.hi;

@@ -13,6 +13,7 @@ const CONCAT: bool = false; // there is an x2
 const GEGLU: bool = false; // columns come in pairs (value, gate)
 const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
 const SIDE: u32 = 4u; // 2 | 4
+const PANEL: u32 = 32u; // columns of a panel of packed weights
 
 // include lib/gemm-params.wgsl
 @group(0) @binding(5) var<storage, read> x: array<vec4<u32>>; // eight channels
@@ -57,7 +58,7 @@ fn pixels(s: Source, c: u32) -> vec4<u32> {
 // Columns n … n + 3 of rows k and k + 1.
 fn weights(panel: u32, k: u32, n: u32) -> vec4<u32> {
   if (n < p.outputs) {
-    return w[((panel + k) / 2u * p.panel + n % p.panel) / 4u];
+    return w[((panel + k) / 2u * PANEL + n % PANEL) / 4u];
   }
   return vec4<u32>();
 }
@@ -90,9 +91,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let pair = t / (TILE / 4u);
   const PAIRS = 512u / TILE; // of all invocations at once
   let n = columns + column * 4u;
-  let panel = (n / p.panel * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
-  var a: array<vec4<u32>, SIDE>;
-  var b: array<vec4<u32>, SIDE>;
+  let panel = (n / PANEL * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
+  var a: array<vec4<u32>, SIDE>; // registers
+  var b: array<vec4<u32>, SIDE>; // registers
   for (var i = 0u; i < SIDE; i++) { // unroll
     a[i] = pixels(s, c + i * 8u);
     b[i] = weights(panel, share.x + 2u * (pair + i * PAIRS), n);
@@ -101,22 +102,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   // This subgroup's corner, and its sums.
   let i0 = t / 64u * 16u * SIDE;
   let j0 = t / 32u % 2u * 16u * SIDE;
-  var acc: array<Sum, SIDE * SIDE>;
+  var acc: array<Sum, SIDE * SIDE>; // registers
   for (var k = share.x; k < share.y; k += STEP) {
     for (var i = 0u; i < SIDE; i++) { // unroll
       stage_a(row * PITCH_A + c / 4u + i * 2u, a[i]);
       stage_b(2u * (pair + i * PAIRS) * PITCH_B + column, b[i]);
     }
     workgroupBarrier();
-    advance(&s);
     if (k + STEP < share.y) {
+      advance(&s);
       for (var i = 0u; i < SIDE; i++) { // unroll
         a[i] = pixels(s, c + i * 8u);
         b[i] = weights(panel, k + STEP + 2u * (pair + i * PAIRS), n);
       }
     }
     for (var q = 0u; q < STEP / 16u; q++) { // unroll
-      var left: array<Left, SIDE>;
+      var left: array<Left, SIDE>; // registers
       for (var i = 0u; i < SIDE; i++) { // unroll
         left[i] = subgroupMatrixLoad<Left, row_major>(&tile_a, (i0 + i * 16u) * PITCH_A + q * 4u, PITCH_A);
       }

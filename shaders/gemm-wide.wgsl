@@ -10,6 +10,7 @@ const COLUMNS: u32 = 4u; // of a vector
 const CONCAT: bool = false; // there is an x2
 const GEGLU: bool = false; // columns come in pairs (value, gate)
 const ACTIVATION: u32 = 0u; // see lib/activations.wgsl
+const PANEL: u32 = 32u; // columns of a panel of packed weights
 
 // include lib/gemm-params.wgsl
 @group(0) @binding(5) var<storage, read> x: array<X>;
@@ -47,7 +48,7 @@ fn pixels(s: Source, c: u32) -> Octet {
 // Columns n … n + 3 of rows k and k + 1.
 fn weights(panel: u32, k: u32, n: u32) -> Octet {
   if (n < p.outputs) {
-    return pair(panel, k, n % p.panel);
+    return pair(panel, k, n % PANEL);
   }
   return Octet();
 }
@@ -72,22 +73,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   var s = source(first + row, share.x);
   let pair_row = t / 32u * 2u;
   let n = columns + t % 32u * 4u;
-  let panel = (n / p.panel * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
+  let panel = (n / PANEL * p.matrices + min(first / (p.rows * p.width), p.matrices - 1u)) * depth();
   var a = pixels(s, c);
   var b = weights(panel, share.x + pair_row, n);
 
   // It sums up rows 4i … 4i + 3 and 64 + 4i …, columns 4j … 4j + 3 and 64 + 4j …
   let i = t / 16u;
   let j = t % 16u;
-  var acc: array<array<vec4<f32>, 2>, 8>;
+  var acc: array<vec4<f32>, 16>; // registers
   for (var k = share.x; k < share.y; k += STEP) {
     stage_a(c, row, a.lo);
     stage_a(c + 4u, row, a.hi);
     tile_b[pair_row * 32u + t % 32u] = b.lo;
     tile_b[pair_row * 32u + 32u + t % 32u] = b.hi;
     workgroupBarrier();
-    advance(&s);
     if (k + STEP < share.y) {
+      advance(&s);
       a = pixels(s, c);
       b = weights(panel, k + STEP + pair_row, n);
     }
@@ -97,10 +98,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let b0 = tile_b[q * 32u + j];
       let b1 = tile_b[q * 32u + 16u + j];
       for (var r = 0u; r < 4u; r++) { // unroll
-        acc[r][0] += a0[r] * b0;
-        acc[r][1] += a0[r] * b1;
-        acc[r + 4u][0] += a1[r] * b0;
-        acc[r + 4u][1] += a1[r] * b1;
+        acc[r * 2u] += a0[r] * b0;
+        acc[r * 2u + 1u] += a0[r] * b1;
+        acc[r * 2u + 8u] += a1[r] * b0;
+        acc[r * 2u + 9u] += a1[r] * b1;
       }
     }
     workgroupBarrier();
@@ -110,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var h = 0u; h < 2u; h++) { // unroll
       let m = columns + h * 64u + j * 4u;
       if (at < total && m < p.outputs) {
-        finish(acc[r][h], at, m, split);
+        finish(acc[r * 2u + h], at, m, split);
       }
     }
   }

@@ -1,18 +1,20 @@
-// Unrolling of loops in WGSL's text. GPU drivers keep arrays in registers only where every index is a constant, and NVIDIA's
-// does not unroll WGSL's loops early enough for that: the same product ran five times as fast with its loops written out (H200).
-// Shaders mark such loops, `for (var i = 0u; i < N; i++) { // unroll`, and stand on their own as they are. Software adapters run
-// them so: written out they would take seconds more to compile.
+// Loops of WGSL written out as text, and arrays as single variables. GPU drivers keep an array in registers only where every
+// index is a constant, and NVIDIA's does not unroll WGSL's loops early enough for that: the same products ran three to four
+// times as fast with their loops written out (H200). Shaders mark such loops, `for (var i = 0u; i < N; i++) { // unroll`, and such
+// arrays, `var acc: array<Sum, N>; // registers`, and stand on their own as they are. Software adapters run them so: written
+// out they would take seconds more to compile.
 
 import type { Capabilities } from "./limits.js";
 
 const LOOP = /for \(var (\w+) = 0u; \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll\n/;
+const ARRAY = /var (\w+): array<(.+), ([^,<>]+)>; \/\/ registers$/m;
 const CONST = /^\s*const (\w+)(?:: u32)? = ([^;]+);/gm;
 
 /** Results, so that the same text gives the same string object, which keys the pipeline cache. */
 const known = new Map<string, string>();
 
 /**
- * The text for an adapter: on GPUs with every marked loop written out; bounds are constant expressions of whole numbers, `+ - * / %`, parentheses and
+ * The text for an adapter: on GPUs with every marked loop and array written out; bounds are constant expressions of whole numbers, `+ - * / %`, parentheses and
  * the module's `const`s.
  * @throws Error for a bound that is none
  */
@@ -31,6 +33,16 @@ export function unroll(text: string, { kind }: Pick<Capabilities, "kind">): stri
       body.replace(new RegExp(`\\b${name}\\b`, "g"), `${i}u`),
     );
     result = `${result.slice(0, m.index)}${copies.map((copy) => `{\n${copy}}`).join(" ")}${result.slice(to + 1)}`;
+  }
+  for (let m = ARRAY.exec(result); m; m = ARRAY.exec(result)) {
+    const [declaration, name, type, count] = m as unknown as [string, string, string, string];
+    const each = Array.from({ length: evaluate(count, consts) }, (_, i) => `var ${name}_${i}: ${type};`);
+    result = result
+      .replaceAll(declaration, each.join(" "))
+      .replace(
+        new RegExp(`\\b${name}\\[([^\\[\\]]+)\\]`, "g"),
+        (_, index: string) => `${name}_${evaluate(index, consts)}`,
+      );
   }
   known.set(text, result);
   return result;

@@ -23,6 +23,19 @@ for (var k = 0u; k < 2u; k++) { z(k); }`),
     );
   });
 
+  it("makes variables of marked arrays", () => {
+    const text = `const N: u32 = 2u;
+var acc: array<vec4<f32>, N * 2u>; // registers
+for (var i = 0u; i < N; i++) { // unroll
+  acc[i * N + 1u] = macc[i];
+}`;
+    expect(squeeze(unroll(text, GPU))).toBe(
+      squeeze(`const N: u32 = 2u;
+var acc_0: vec4<f32>; var acc_1: vec4<f32>; var acc_2: vec4<f32>; var acc_3: vec4<f32>;
+{ acc_1 = macc[0u]; } { acc_3 = macc[1u]; }`),
+    );
+  });
+
   it("leaves them to software adapters as they are, and returns the same string for the same text", () => {
     const text = "for (var i = 0u; i < 2u; i++) { // unroll\n  f(i);\n}";
     expect(unroll(text, { kind: "cpu" })).toBe(text);

@@ -242,6 +242,7 @@ const WITHOUT = 3;
  */
 function withoutMatrixUnits(source: string): string {
   return source
+    .replace(/ \/\/ (unroll|registers)$/gm, "")
     .replace(/^(enable chromium|diagnostic.off, chromium).*$/gm, "")
     .replace(/^alias Left = .*$/m, "struct Left { a: vec4f, b: vec4f, c: vec4f, d: vec4f }")
     .replace(/^alias Right = .*$/m, "")

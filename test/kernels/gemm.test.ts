@@ -226,6 +226,7 @@ describe.each(["f32", "f16"] as const)("tiles of 128 × 128, %s", (dtype) => {
 /** The matrix shader with its matrix units spelt out: 32 lanes own eight sums of each 16 × 16 block. */
 function withoutMatrixUnits(source: string): string {
   return source
+    .replace(/ \/\/ (unroll|registers)$/gm, "")
     .replace(/^(enable chromium|diagnostic).*$/gm, "")
     .replace(/^alias (Left|Right|Sum) = .*$/gm, (_, name: string) =>
       name === "Sum" ? "alias Sum = array<f32, 8>;" : `struct ${name} { at: u32, stride: u32 }`,
