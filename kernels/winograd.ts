@@ -40,8 +40,8 @@ const LEAST = { winograd: 48, doubled: 32 } as const;
 /**
  * The form in which a layer's weights are to be packed: transformed on software adapters with subgroups of 8 lanes, where
  * the product itself limits a convolution, from as many channels on as gain (and up to what a binding holds while weights
- * are transformed, in f32). On GPUs direct: with tensor cores that is twice as fast (an H200), and without them the products
- * gained more by larger tiles than by Winograd, both together have not been measured.
+ * are transformed, in f32). On GPUs direct: larger tiles with their loops written out gained more than Winograd did with
+ * smaller ones (an H200, with tensor cores and without); both together have not been measured.
  */
 export function convForm({ inputs, outputs, kernel, stride, doubled }: ConvLayer, c: Capabilities): ConvForm {
   const form = doubled ? "doubled" : "winograd";

@@ -1,6 +1,7 @@
 // gemm-gpu.wgsl for layers of many pixels. The idea: 128 output pixels × 128 columns a workgroup, so that a value is read from
 // storage once for 128 multiplications, and 8 × 8 sums an invocation, so that four vectors from workgroup memory serve 64
-// multiplications. Pixels lie there channel by channel, as weights do. For channels of each source in multiples of 16.
+// multiplications. An invocation writes whole vectors there: one that several write, a component each, may lose some, as WGSL
+// lets a write of a component write them all. For channels of each source in multiples of 16.
 // 16 KiB of workgroup memory and 256 invocations: within every device's limits.
 
 alias T = f32; // activations
@@ -20,7 +21,7 @@ const PANEL: u32 = 32u; // columns of a panel of packed weights
 const TILE: u32 = 128u; // rows, and columns
 const STEP: u32 = 16u; // channels
 
-var<workgroup> tile_a: array<vec4<f32>, 512>; // [channel][row / 4]
+var<workgroup> tile_a: array<vec4<f32>, 512>; // [row][channel / 4, see place]
 var<workgroup> tile_b: array<vec4<f32>, 512>; // [channel][column / 4]
 
 // include lib/gemm-octets.wgsl
@@ -53,10 +54,9 @@ fn weights(panel: u32, k: u32, n: u32) -> Octet {
   return Octet();
 }
 
-fn stage_a(at: u32, row: u32, v: vec4<f32>) {
-  for (var e = 0u; e < 4u; e++) { // unroll
-    tile_a[(at + e) * 32u + row / 4u][row % 4u] = v[e];
-  }
+// Of channels 4c … 4c + 3 of a row in its tile: eight rows that follow each other lie in different banks of memory.
+fn place(row: u32, c: u32) -> u32 {
+  return row * 4u + (c ^ (row / 2u % 4u));
 }
 
 @compute @workgroup_size(256)
@@ -82,8 +82,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let j = t % 16u;
   var acc: array<vec4<f32>, 16>; // registers
   for (var k = share.x; k < share.y; k += STEP) {
-    stage_a(c, row, a.lo);
-    stage_a(c + 4u, row, a.hi);
+    tile_a[place(row, c / 4u)] = a.lo;
+    tile_a[place(row, c / 4u + 1u)] = a.hi;
     tile_b[pair_row * 32u + t % 32u] = b.lo;
     tile_b[pair_row * 32u + 32u + t % 32u] = b.hi;
     workgroupBarrier();
@@ -92,16 +92,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       a = pixels(s, c);
       b = weights(panel, k + STEP + pair_row, n);
     }
-    for (var q = 0u; q < STEP; q++) {
-      let a0 = tile_a[q * 32u + i];
-      let a1 = tile_a[q * 32u + 16u + i];
-      let b0 = tile_b[q * 32u + j];
-      let b1 = tile_b[q * 32u + 16u + j];
+    for (var q = 0u; q < STEP / 4u; q++) {
+      var right: array<vec4<f32>, 8>; // registers
+      for (var e = 0u; e < 4u; e++) { // unroll
+        right[e * 2u] = tile_b[(q * 4u + e) * 32u + j];
+        right[e * 2u + 1u] = tile_b[(q * 4u + e) * 32u + 16u + j];
+      }
       for (var r = 0u; r < 4u; r++) { // unroll
-        acc[r * 2u] += a0[r] * b0;
-        acc[r * 2u + 1u] += a0[r] * b1;
-        acc[r * 2u + 8u] += a1[r] * b0;
-        acc[r * 2u + 9u] += a1[r] * b1;
+        let a0 = tile_a[place(i * 4u + r, q)];
+        let a1 = tile_a[place(64u + i * 4u + r, q)];
+        for (var e = 0u; e < 4u; e++) { // unroll
+          acc[r * 2u] += a0[e] * right[e * 2u];
+          acc[r * 2u + 1u] += a0[e] * right[e * 2u + 1u];
+          acc[r * 2u + 8u] += a1[e] * right[e * 2u];
+          acc[r * 2u + 9u] += a1[e] * right[e * 2u + 1u];
+        }
       }
     }
     workgroupBarrier();

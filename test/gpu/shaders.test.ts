@@ -20,4 +20,13 @@ describe("shaders", async () => {
     await device.popErrorScope();
     expect(messages.filter((m) => m.type === "error").map((m) => `${m.lineNum}:${m.linePos} ${m.message}`)).toEqual([]);
   });
+
+  // To write a component is to be allowed to write the whole vector (Metal's compiler does): of others' components, the old ones.
+  it.each(Object.entries(shaders))("%s writes vectors that invocations share as a whole", (_, text) => {
+    const names = [...text.matchAll(/^var<workgroup> (\w+): array<(?:vec|V,)/gm)].map((m) => m[1]!);
+    const parts = names.map(
+      (name) => new RegExp(`^\\s*${name}\\[[^=\\n]*\\](?:\\[[^=\\n]*\\]|\\.\\w+) *[-+*/]?=[^=].*$`, "gm"),
+    );
+    expect(parts.flatMap((part) => text.match(part) ?? [])).toEqual([]);
+  });
 });

@@ -22,7 +22,7 @@ export async function openGpu(): Promise<OpenedDevice> {
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw named("NoAdapter", "this browser has WebGPU, but gives no graphics adapter");
   const handle = await adapter.requestDevice(deviceDescriptor(adapter));
-  const device = Device.from(handle);
+  const device = Device.from(handle, {}, undefined, adapter.info);
   const { name, kind, f16, timestamps, maxBuffer, maxBinding } = device.capabilities;
   return { device, gpu: handle, info: { name, kind, f16, timestamps, maxBuffer, maxBinding } };
 }
