@@ -12,14 +12,16 @@ import { deviceDescriptor, type Capabilities } from "./gpu/limits.js";
 // later. Mesa's llvmpipe never gives an instance's memory back to the system, but the instance's next device gets it again.
 const instances = new Map<string, GPU>();
 
-const FEATURES = "enable-dawn-features=";
-/** Dawn rounds timestamps to 65 µs, longer than many kernels take, against attacks that pages could try. */
-const EXACT_CLOCK = "disable-dawn-features=timestamp_quantization";
-/**
- * What Dawn has and does not offer unasked: tensor cores, and f16 on NVIDIA's GPUs under Linux, which it holds back because
- * some of its conformance tests fail there (crbug.com/42251215); ours pass on an H200, and onnxruntime asks for it too.
- */
-const OFFERED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
+/** What is always asked of Dawn, by its two lists of switches; given a list twice, it passes over the first. */
+const ALWAYS: Readonly<Record<string, readonly string[]>> = {
+  /** Dawn rounds timestamps to 65 µs, longer than many kernels take, against attacks that pages could try. */
+  "disable-dawn-features=": ["timestamp_quantization"],
+  /**
+   * What Dawn has and does not offer unasked: tensor cores, and f16 on NVIDIA's GPUs under Linux, which it holds back because
+   * some of its conformance tests fail there (crbug.com/42251215); ours pass on an H200, and onnxruntime asks for it too.
+   */
+  "enable-dawn-features=": ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"],
+};
 
 /** WebGPU in Node. `flags` are Dawn's ("backend=null", "adapter=…", "enable-dawn-features=…"). */
 export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
@@ -31,11 +33,13 @@ export async function nodeGPU(flags: readonly string[] = []): Promise<GPU> {
     throw new Error("WebGPU in Node wants the package `webgpu` (Dawn): npm install webgpu", { cause });
   }
   Object.assign(globalThis, dawn.globals);
-  const asked = flags.filter((f) => f.startsWith(FEATURES)).map((f) => f.slice(FEATURES.length));
+  const lists = Object.entries(ALWAYS);
   const all = [
-    ...flags.filter((f) => !f.startsWith(FEATURES)),
-    EXACT_CLOCK,
-    `${FEATURES}${[...OFFERED, ...asked].join(",")}`,
+    ...flags.filter((f) => !lists.some(([list]) => f.startsWith(list))),
+    ...lists.map(([list, always]) => {
+      const asked = flags.filter((f) => f.startsWith(list)).map((f) => f.slice(list.length));
+      return list + [...always, ...asked].join(",");
+    }),
   ];
   const key = all.join("\n");
   const gpu = instances.get(key) ?? dawn.create(all);
