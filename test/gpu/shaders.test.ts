@@ -21,7 +21,7 @@ describe("shaders", async () => {
     expect(messages.filter((m) => m.type === "error").map((m) => `${m.lineNum}:${m.linePos} ${m.message}`)).toEqual([]);
   });
 
-  // To write a component is to be allowed to write the whole vector (Metal's compiler does): of others' components, the old ones.
+  // Whoever writes a component may write the whole vector, others' components as they were: Dawn's interpreter calls that a race.
   it.each(Object.entries(shaders))("%s writes vectors that invocations share as a whole", (_, text) => {
     const names = [...text.matchAll(/^var<workgroup> (\w+): array<(?:vec|V,)/gm)].map((m) => m[1]!);
     const parts = names.map(
