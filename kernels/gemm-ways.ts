@@ -39,7 +39,8 @@ export interface Operands {
  *   block   other software adapters (without subgroups not for GEGLU)
  *   matrix  GPUs with 16 × 16 × 16 matrix units on f16, subgroups of 32; at least one such block of work
  *   gpu     other GPUs, f32, narrow layers
- *   …-wide  tiles of 128 × 128 for 64 × 64, where there are enough of them to occupy a GPU (wide is gpu's)
+ *   …-wide  tiles of 128 × 128 for 64 × 64, where there are outputs for more than half of one and enough tiles to occupy a GPU
+ *           (wide is gpu's)
  *   …/8     sums split in eight where there are few tiles and they are deep (256 channels a share at least): by the table
  *           below 32 tiles of 64 × 64, which leave any GPU idle, and very deep ones on tensor cores; to be tried below 512
  */
@@ -61,7 +62,7 @@ export function waysOf(
   const matrix = rows >= 16 && depth >= 32 && units("matrix");
   const small: TiledVariant = matrix ? "matrix" : "gpu";
   const wide = [matrix ? ("matrix-wide" as const) : ("wide" as const)].filter(
-    (v) => tiles(128) >= FEW_TILES && (v === "wide" ? fits(v) : units(v)),
+    (v) => outputs > TILES.gpu && tiles(128) >= FEW_TILES && (v === "wide" ? fits(v) : units(v)),
   );
   const [first, ...others] = (tiles(128) < MANY_TILES ? [small, ...wide] : [...wide, small]) as [TiledVariant];
   const without = matrix ? [fits("wide") ? ("wide" as const) : ("gpu" as const)] : [];

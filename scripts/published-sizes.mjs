@@ -1,6 +1,6 @@
 // A whole clip by Stable Diffusion 1.5 and AnimateLCM at their published sizes, with made-up weights: how long each stage takes
 // on this machine's adapter, without 3 GB of files. The pictures mean nothing; they are checked to be finite and not flat.
-//   node scripts/published-sizes.mjs [f32] [tune] [profile] [frames=16] [size=512] [steps=4] [runs=2]
+//   npm run published-sizes -- [f32] [tune] [profile] [frames=16] [size=512] [steps=4] [runs=2]
 // `tune` measures kernels first; `profile` makes one clip more and tells the time of each kind of kernel by stage.
 import { CLIPTokenizer } from "../dist/src/models/clip/tokenizer.js";
 import { openNodeDevice } from "../dist/src/node-device.js";
