@@ -8,7 +8,7 @@ import { nodeGPU } from "../../src/node-device.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { shaders } from "../../shaders/index.js";
 import { expectClose, F16_TOLERANCE, f32Tolerance } from "../support/allclose.js";
-import { testDevice } from "../support/device.js";
+import { MINIMUM, testDevice } from "../support/device.js";
 
 /** A tensor without values. */
 const room = (device: Device, shape: number[], dtype: "f32" | "f16") => Tensor.empty(device, shape, dtype, "room");
@@ -254,7 +254,8 @@ function withoutMatrixUnits(source: string): string {
       }`);
 }
 
-it("the matrix shader's tiles are right: the same values with its matrix units spelt out", async () => {
+// Its tiles want more workgroup memory than WebGPU guarantees.
+it.skipIf(MINIMUM)("the matrix shader's tiles are right: the same values with its matrix units spelt out", async () => {
   const own = shaders["gemm-matrix"];
   Object.assign(shaders, { "gemm-matrix": withoutMatrixUnits(own) });
   try {

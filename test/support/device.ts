@@ -6,7 +6,10 @@ import { NO_ADAPTER, nodeGPU } from "../../src/node-device.js";
 
 let device: Promise<Device> | undefined;
 
-/** The worker's device. `KINEOGRAPH_LIMITS=minimum` gives it the limits that WebGPU guarantees on every adapter, and no more. */
+/** `KINEOGRAPH_LIMITS=minimum`: devices have the limits that WebGPU guarantees on every adapter, and no more. */
+export const MINIMUM = process.env["KINEOGRAPH_LIMITS"] === "minimum";
+
+/** The worker's device. */
 export function testDevice(): Promise<Device> {
   return (device ??= open());
 }
@@ -14,5 +17,5 @@ export function testDevice(): Promise<Device> {
 async function open(): Promise<Device> {
   const adapter = await (await nodeGPU()).requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error(NO_ADAPTER);
-  return openDevice(adapter, {}, process.env["KINEOGRAPH_LIMITS"] === "minimum" ? "minimum" : "adapter");
+  return openDevice(adapter, {}, MINIMUM ? "minimum" : "adapter");
 }
