@@ -1,10 +1,10 @@
 // Where an invocation reads a pixel's channels, where those of each source are whole steps: a step then lies under one tap,
-// and places are computed anew only where the tap changes.
+// and the pixel is found anew only where the tap changes.
+
+// include lib/gemm-place.wgsl
+
 struct Source {
-  frame: u32,
-  oy: u32,
-  ox: u32,
-  inside: bool, // the row is one of the output's
+  place: Place,
   tap: u32,
   c: u32, // first channel of the step
   valid: bool, // the tap lies on the picture
@@ -14,30 +14,16 @@ struct Source {
 
 // Of an output row, for a sum that begins at row `start` of the weights.
 fn source(row: u32, start: u32) -> Source {
-  let size = p.rows * p.width;
-  var s = Source(
-    row / size,
-    (row % size / p.width + p.first_row) * p.stride - p.pad_top, // below 0 wraps to a large number
-    row % p.width * p.stride - p.pad_left,
-    row < p.frames * size,
-    start / p.c_padded,
-    start % p.c_padded,
-    false,
-    0u,
-    0u,
-  );
+  var s = Source(place_of(row), start / p.c_padded, start % p.c_padded, false, 0u, 0u);
   locate(&s);
   return s;
 }
 
 fn locate(s: ptr<function, Source>) {
-  let iy = (*s).oy + (*s).tap / p.kernel_w;
-  let ix = (*s).ox + (*s).tap % p.kernel_w;
-  (*s).valid = (*s).inside && (*s).tap < p.kernel_h * p.kernel_w && iy < p.in_h && ix < p.in_w;
-  let row = (*s).frame * p.bound_rows + iy * p.src_h / p.in_h - p.first_src;
-  let pixel = row * p.src_w + ix * p.src_w / p.in_w;
-  (*s).at = p.x_start + pixel * p.c1;
-  (*s).at2 = p.x2_start + pixel * p.c2;
+  let pixel = under((*s).place, (*s).tap);
+  (*s).valid = pixel.valid;
+  (*s).at = p.x_start + pixel.index * p.c1;
+  (*s).at2 = p.x2_start + pixel.index * p.c2;
 }
 
 // On to the next step.

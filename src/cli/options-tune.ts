@@ -7,12 +7,9 @@ export interface TuneArguments {
   readonly tune?: boolean;
 }
 
-/** Declares --tune and --no-tune on a verb. */
-export function addTuneOptions(command: Command): Command {
+/** Declares --tune and --no-tune on a verb; `usual`: what it does without either. */
+export function addTuneOptions(command: Command, usual: string): Command {
   return command
-    .option(
-      "--tune",
-      "measure anew which kernels are fastest on this adapter, and keep it (default: on GPUs what was not measured yet)",
-    )
+    .option("--tune", `measure anew which kernels are fastest on this adapter, and keep it (default: ${usual})`)
     .option("--no-tune", "choose kernels by the built-in table alone");
 }

@@ -24,7 +24,7 @@ export function program(): Command {
     .command("generate")
     .summary("make an animation from a prompt")
     .description("Makes an animation from a prompt, or many from a file of prompts.");
-  addTuneOptions(addJobOptions(addRunOptions(generate)).optionsGroup("Kernels:"))
+  addTuneOptions(addJobOptions(addRunOptions(generate)).optionsGroup("Kernels:"), "on GPUs what was not measured yet")
     .argument("[prompt]", "what the clip shows")
     .addHelpText("after", EXAMPLES)
     .action(async (prompt: string | undefined, options: RunArguments & JobArguments) =>
@@ -111,7 +111,7 @@ export function program(): Command {
     .option("--json", "print JSON on stdout: an array; for --roofline an object")
     .option("-q, --quiet", "no progress")
     .action(async (names: string[], options: BenchArguments) => (await import("./bench.js")).bench(names, options));
-  addTuneOptions(bench);
+  addTuneOptions(bench, "goes by what was measured before");
 
   addRunOptions(
     main

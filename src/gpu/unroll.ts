@@ -14,8 +14,8 @@ const CONST = /^\s*const (\w+)(?:: u32)? = ([^;]+);/gm;
 const known = new Map<string, string>();
 
 /**
- * The text for an adapter: on GPUs with every marked loop and array written out; bounds are constant expressions of whole numbers, `+ - * / %`, parentheses and
- * the module's `const`s.
+ * The text for an adapter: on GPUs with every marked loop and array written out. Bounds are constant expressions of whole
+ * numbers, `+ - * / %`, parentheses and the module's `const`s.
  * @throws Error for a bound that is none
  */
 export function unroll(text: string, { kind }: Pick<Capabilities, "kind">): string {
